@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * KVMU_BUG_ON    never compiled out, for what would corrupt memory if it went
+ *                on; never for input from guest or program.
+ * kvmu_assert    debug builds only (KVMU_DEBUG).
+ * KVMU_WARN_ON_ONCE  reports the first time, evaluates to the condition.
+ *
+ * The two sinks are supplied by whoever links the layer (host/, el2/, tests/).
+ */
+#ifndef KVMU_BASE_ASSERT_H
+#define KVMU_BASE_ASSERT_H
+
+#include "base/atomics.h"
+#include "base/bits.h"
+
+_Noreturn void kvmu_bug(const char *file, int line, const char *what);
+void kvmu_warn(const char *file, int line, const char *what);
+
+#define KVMU_BUG_ON(cond)                                    \
+	do {                                                 \
+		if (unlikely(cond))                          \
+			kvmu_bug(__FILE__, __LINE__, #cond); \
+	} while (0)
+
+#define KVMU_WARN_ON_ONCE(cond)                                 \
+	({                                                      \
+		static bool warned_;                            \
+		bool hit_ = !!(cond);                           \
+		if (unlikely(hit_) && !atomic_peek(&warned_)) { \
+			atomic_poke(&warned_, true);            \
+			kvmu_warn(__FILE__, __LINE__, #cond);   \
+		}                                               \
+		hit_;                                           \
+	})
+
+#ifdef KVMU_DEBUG
+#define kvmu_assert(cond) KVMU_BUG_ON(!(cond))
+#else
+#define kvmu_assert(cond) ((void)sizeof(!(cond)))
+#endif
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One VM's guest memory: the VM and the vCPU as the MMU sees them, memslots,
+ * invalidation, TLB requests, statistics.
+ *
+ * Locks, outermost first: kvm->slots_lock (sleeps), kvm->mmu_lock (rwlock,
+ * never held over a sleep).  Lock-free readers use mmu_host_rcu_read_lock().
+ */
+#ifndef KVMU_MMU_MMU_H
+#define KVMU_MMU_MMU_H
+
+#include "base/assert.h"
+#include "mmu/mmu_host.h"
+#include "mmu/page_fault.h"
+#include "pgtable/pgtable.h"
+
+/* ---- memslots ---------------------------------------------------------------- */
+
+#define KVM_MEM_SLOTS_NUM  32767 /* ids 0 .. 32766, as KVM on x86 */
+#define KVM_USER_MEM_SLOTS 32764
+
+/* Values of the KVM API's KVM_MEM_* flags; kvm/abi_check.c holds them together. */
+enum kvm_slot_flags {
+	KVM_SLOT_LOG_DIRTY = 1u << 0,
+	KVM_SLOT_READONLY = 1u << 1,
+	KVM_SLOT_GUEST_MEMFD = 1u << 2,
+};
+
+struct kvm_memory_slot {
+	gfn_t base_gfn;
+	u64 npages;
+	hva_t userspace_addr;
+	u32 flags; /* enum kvm_slot_flags */
+	u16 id;
+	u16 as_id;
+};
+
+/* An immutable set, sorted by base_gfn; published by pointer, freed after a grace period. */
+struct kvm_memslots {
+	u64 generation;
+	u32 nr;
+	struct kvm_memory_slot slots[];
+};
+
+/* kvm_userspace_memory_region without the kernel's header. */
+struct kvm_slot_request {
+	u32 slot; /* bits 15..0 id, 31..16 address space */
+	u32 flags;
+	gpa_t guest_phys_addr;
+	u64 memory_size; /* 0 deletes */
+	hva_t userspace_addr;
+};
+
+/* ---- statistics --------------------------------------------------------------- */
+
+#define KVM_STAT_LEVELS 6
+
+struct kvm_vcpu_stat {
+	u64 pf_taken;
+	u64 pf_by_outcome[RET_PF_NR];
+	u64 pf_read;
+	u64 pf_write;
+	u64 pf_exec;
+	u64 pf_guest_table; /* while walking the guest's own tables */
+	u64 pf_mmio;
+	u64 pages_mapped[KVM_STAT_LEVELS]; /* by level */
+	u64 tlb_flushes;		   /* requests served */
+};
+
+struct kvm_vm_stat {
+	u64 invalidations;	       /* begin/end brackets */
+	u64 invalidated_pages;	       /* leaves removed by them, 4 KiB units */
+	u64 remote_tlb_flushes;	       /* kvm_flush_remote_tlbs() calls that found work */
+	u64 remote_tlb_flush_requests; /* vCPUs asked */
+	u64 table_pages;	       /* now */
+	u64 table_pages_max;
+	u64 memslot_updates;
+};
+
+/* ---- the VM ------------------------------------------------------------------- */
+
+#define KVM_MAX_VCPUS 1024
+
+struct table_arena;
+
+struct kvm {
+	struct mmu_rwlock mmu_lock;
+	struct mmu_mutex slots_lock;
+
+	struct kvm_memslots *memslots; /* RCU */
+
+	/* Invalidation; written under mmu_lock for writing, mails: retry by gfn. */
+	s64 mmu_invalidate_in_progress;
+	u64 mmu_invalidate_seq;
+	gfn_t mmu_invalidate_range_start;
+	gfn_t mmu_invalidate_range_end;
+
+	struct kvm_pgtable pgt; /* second stage: EPT */
+	u64 root_epoch;		/* an older root is obsolete */
+	void *retired;		/* list of table pages waiting for flush and grace period */
+	struct table_arena *arena;
+
+	u32 nr_vcpus;
+	struct kvm_vcpu *vcpus[KVM_MAX_VCPUS]; /* published; never removed before the VM ends */
+
+	bool vm_bugged;
+	struct kvm_vm_stat stat;
+};
+
+enum kvm_vcpu_mode {
+	OUTSIDE_GUEST_MODE,
+	IN_GUEST_MODE,
+};
+
+enum kvm_vcpu_request {
+	KVM_REQ_TLB_FLUSH = 1u << 0,
+	KVM_REQ_KICK = 1u << 1, /* leave guest code and look at the outside world */
+	KVM_REQ_VM_DEAD = 1u << 2,
+	KVM_REQ_EVENT = 1u << 3, /* an interrupt or event may be deliverable */
+};
+
+typedef enum kvm_ret_pf (*kvm_mmu_page_fault_fn)(struct kvm_vcpu *vcpu,
+						 struct kvm_page_fault *fault);
+
+struct kvm_mmu {
+	kvm_mmu_page_fault_fn page_fault;
+	u64 root_epoch;
+	kvm_pte_t *root; /* what the CPU walks: EPT root, root_level levels */
+	u8 root_level;
+};
+
+/* Why user space is shown an access (KVM_EXIT_MEMORY_FAULT). */
+struct kvm_memory_fault {
+	u64 flags;
+	gpa_t gpa;
+	u64 size;
+};
+
+/*
+ * The vCPU as the MMU sees it; the CPU model embeds it.  mode and requests are
+ * the two words of the kick protocol:
+ *
+ *   vCPU:     mode = IN_GUEST_MODE; full barrier; look at requests
+ *   flusher:  requests |= bit; full barrier; look at mode
+ *
+ * so that at least one side sees the other.  A flusher that sees IN_GUEST_MODE
+ * waits until the vCPU has served the request or left guest mode.
+ */
+struct kvm_vcpu {
+	u32 requests; /* enum kvm_vcpu_request, atomic */
+	u32 mode;     /* enum kvm_vcpu_mode, atomic */
+	struct kvm *kvm;
+	struct kvm_mmu *mmu;
+	struct kvm_mmu root_mmu;
+	u32 vcpu_id;
+	u32 vcpu_idx;
+	struct kvm_pgtable_cache table_cache;
+
+	/* Last gfn found to be MMIO, good for one memslot generation. */
+	gfn_t mmio_gfn;
+	u64 mmio_gen;
+
+	bool has_memory_fault;
+	struct kvm_memory_fault memory_fault;
+	struct kvm_vcpu_stat stat;
+};
+
+#define kvm_for_each_vcpu(i, vcpu, kvm)                                      \
+	for ((i) = 0; (i) < atomic_observe(&(kvm)->nr_vcpus) &&              \
+		      ((vcpu) = atomic_observe(&(kvm)->vcpus[(i)])) != NULL; \
+	     (i)++)
+
+/* VM and vCPU life. @kvm and @vcpu are the caller's memory, zeroed.  0, -ENOMEM. */
+int kvm_mmu_init_vm(struct kvm *kvm) KVMU_MUST_CHECK;
+/* No vCPU runs and no lock is held. */
+void kvm_mmu_uninit_vm(struct kvm *kvm);
+/* Joins the VM: from now on flush requests reach @vcpu.  0, -EINVAL (too many), -ENOMEM. */
+int kvm_mmu_add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id) KVMU_MUST_CHECK;
+void kvm_mmu_destroy_vcpu(struct kvm_vcpu *vcpu);
+
+/* Mark the VM dead: every later call answers -EIO; the process lives on. */
+void kvm_vm_bugged(struct kvm *kvm);
+#define KVM_BUG_ON(cond, kvm)                        \
+	({                                           \
+		bool bug_ = KVMU_WARN_ON_ONCE(cond); \
+		if (bug_)                            \
+			kvm_vm_bugged(kvm);          \
+		bug_;                                \
+	})
+
+/* ---- memslot operations -------------------------------------------------------- */
+
+/*
+ * KVM_SET_USER_MEMORY_REGION: create, delete, move, change flags.  Takes
+ * slots_lock, sleeps.  On return no vCPU uses a translation of the old layout.
+ * -EINVAL (misaligned, wrapping, too big, bad id, nothing to delete, size of a
+ * live slot changed), -EEXIST (overlap), -ENOMEM, -EIO.
+ */
+int kvm_set_memory_region(struct kvm *kvm, const struct kvm_slot_request *request) KVMU_MUST_CHECK;
+
+/* In a read-side section or under slots_lock/mmu_lock; NULL: no slot there. */
+const struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn);
+const struct kvm_memory_slot *kvm_memslots_search(const struct kvm_memslots *slots, gfn_t gfn);
+
+static inline hva_t kvm_slot_gfn_to_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	return slot->userspace_addr + ((gfn - slot->base_gfn) << PAGE_SHIFT);
+}
+
+/*
+ * Copy between guest-physical memory and @buf as KVM itself would (through the
+ * slots, not through any vCPU's TLB).  -EFAULT where no slot is or the host
+ * refuses.  May sleep.
+ */
+int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes) KVMU_MUST_CHECK;
+int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, u64 bytes) KVMU_MUST_CHECK;
+
+/* ---- invalidation --------------------------------------------------------------- */
+
+/* All three with mmu_lock held for writing. */
+void kvm_mmu_invalidate_begin(struct kvm *kvm);
+void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end);
+void kvm_mmu_invalidate_end(struct kvm *kvm);
+
+/*
+ * With mmu_lock held (either way): must a fault that read @mmu_seq before it
+ * looked up @gfn be taken again?
+ */
+bool kvm_mmu_invalidate_retry_gfn(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn);
+/* The same guess without the lock; may be wrong in either direction, harmlessly. */
+bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn);
+
+/*
+ * The host is about to change [start, end) of the process's address space, and
+ * has done so.  Between the two no fault in the range makes progress; when
+ * begin returns, no vCPU uses a translation into it.  Returns from begin
+ * whether a slot was touched (then, and only then, end must be called).
+ */
+bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end);
+void kvm_mmu_hva_change_end(struct kvm *kvm);
+
+/* Remove all leaves of [start, end) gfn; mmu_lock for writing. Flush is the caller's. */
+void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end,
+			   struct kvm_pgtable_flush *flush);
+
+/* ---- TLB requests ---------------------------------------------------------------- */
+
+/*
+ * Ask every vCPU to drop its translations and wait until none in guest mode
+ * has not.  Any thread, any lock; a vCPU thread calls it only outside guest
+ * mode.  Never waits for a vCPU that is outside guest mode.
+ */
+void kvm_flush_remote_tlbs(struct kvm *kvm);
+
+/* Set a request and make the vCPU look at it soon. */
+void kvm_make_request(struct kvm_vcpu *vcpu, enum kvm_vcpu_request request);
+
+/*
+ * vCPU thread: enter and leave guest mode.  After enter the caller must look
+ * at vcpu->requests before it uses any translation.
+ */
+static inline void kvm_vcpu_enter_guest_mode(struct kvm_vcpu *vcpu)
+{
+	atomic_poke(&vcpu->mode, IN_GUEST_MODE);
+	barrier_full(); /* pairs with the one in kvm_flush_remote_tlbs() */
+}
+
+static inline void kvm_vcpu_leave_guest_mode(struct kvm_vcpu *vcpu)
+{
+	atomic_publish(&vcpu->mode, OUTSIDE_GUEST_MODE);
+}
+
+/* Free table pages whose flush is done; no lock held, not in guest mode, may sleep. */
+void kvm_mmu_free_retired(struct kvm *kvm);
+
+#endif
