@@ -19,19 +19,28 @@
 
 typedef u64 kvm_pte_t;
 
-/* Portable permissions and attributes of a leaf. */
+/*
+ * Portable permissions and attributes of a leaf.  ACCESSED and DIRTY preset
+ * what the MMU would set on first use: a leaf that a fault installs is about to
+ * be used, and presetting spares the MMU a locked write.  A leaf replaced by
+ * one of the same hpa keeps the accessed and dirty state it has.
+ */
 enum kvm_pgtable_prot {
 	KVM_PGTABLE_PROT_R = 1u << 0,
 	KVM_PGTABLE_PROT_W = 1u << 1,
 	KVM_PGTABLE_PROT_X = 1u << 2,
-	KVM_PGTABLE_PROT_DEVICE = 1u
-				  << 3, /* uncached device memory; default is normal write-back */
-	KVM_PGTABLE_PROT_SW0 = 1u << 4, /* software bits: kept, never interpreted */
+	KVM_PGTABLE_PROT_DEVICE = 1u << 3, /* uncached device memory; default: write-back */
+	KVM_PGTABLE_PROT_SW0 = 1u << 4,	   /* software bits: kept, never interpreted */
 	KVM_PGTABLE_PROT_SW1 = 1u << 5,
 	KVM_PGTABLE_PROT_SW2 = 1u << 6,
 	KVM_PGTABLE_PROT_SW3 = 1u << 7,
+	KVM_PGTABLE_PROT_ACCESSED = 1u << 8,
+	KVM_PGTABLE_PROT_DIRTY = 1u << 9,
 	KVM_PGTABLE_PROT_RW = KVM_PGTABLE_PROT_R | KVM_PGTABLE_PROT_W,
 	KVM_PGTABLE_PROT_RWX = KVM_PGTABLE_PROT_RW | KVM_PGTABLE_PROT_X,
+	KVM_PGTABLE_PROT_SW = KVM_PGTABLE_PROT_SW0 | KVM_PGTABLE_PROT_SW1 | KVM_PGTABLE_PROT_SW2 |
+			      KVM_PGTABLE_PROT_SW3,
+	KVM_PGTABLE_PROT_ALL = (1u << 10) - 1,
 };
 
 enum kvm_pgtable_walk_flags {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Intel EPT (SDM vol. 3, 29.3 "The Extended Page Table Mechanism"), 4 and 5 level. */
+/* The operations on Intel EPT: ept_map() and so on, see pgtable_api.h. */
 #ifndef KVMU_PGTABLE_INSTANCE_EPT_H
 #define KVMU_PGTABLE_INSTANCE_EPT_H
 

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one way an entry of a live tree changes.  Every change is seen here as
+ * (old, new, level, shared): it is held against the table of legal transitions,
+ * the live entries of its table page are counted, and what flush it owes is
+ * noted.
+ *
+ * Legal transitions ("x": exclusive only, "B": not on formats that must break
+ * before they make; docs/pgtable.md gives the reasons):
+ *
+ *   old \ new    absent  annotated  locked  leaf   table
+ *   absent         -        yes      yes    yes     yes
+ *   annotated     yes       yes      yes    yes     yes
+ *   locked        yes       yes       -     yes     yes
+ *   leaf          yes       yes      yes    yes(1)  B
+ *   table         yes(2)    x        yes    x,B     -
+ *
+ *   (1) on B formats only with the same address; (2) shared: only a table page
+ *   that pgt_table_kill() has closed.
+ */
+#ifndef KVMU_PGTABLE_ENGINE_ENTRY_CHANGE_H
+#define KVMU_PGTABLE_ENGINE_ENTRY_CHANGE_H
+
+#include "pgtable/engine/geometry.h"
+
+/* ---- legality -------------------------------------------------------------------- */
+
+static inline bool pgt_transition_legal(kvm_pte_t old, kvm_pte_t new, unsigned int level,
+					bool shared)
+{
+	enum pgt_kind from = pgt_kind(old, level), to = pgt_kind(new, level);
+
+	if (old == new)
+		return false;
+	switch (from) {
+	case PGT_ABSENT:
+	case PGT_ANNOTATED:
+		return true;
+	case PGT_LOCKED_ENTRY:
+		return to != PGT_LOCKED_ENTRY;
+	case PGT_LEAF:
+		if (!FMT_BREAK_BEFORE_MAKE)
+			return true;
+		return to != PGT_TABLE &&
+		       (to != PGT_LEAF || fmt_leaf_hpa(old, level) == fmt_leaf_hpa(new, level));
+	case PGT_TABLE:
+		if (to == PGT_ABSENT || to == PGT_LOCKED_ENTRY)
+			return true;
+		return to != PGT_TABLE && !shared && !(FMT_BREAK_BEFORE_MAKE && to == PGT_LEAF);
+	case PGT_KINDS:
+		break;
+	}
+	return false;
+}
+
+/* ---- live entries ------------------------------------------------------------------ */
+
+/* Exclusive: nobody else counts. */
+pgt_inline void pgt_live_adjust(kvm_pte_t *ptep, u32 delta)
+{
+	struct pgt_table_meta *meta = pgt_env_meta(pgt_table_of(ptep));
+
+	atomic_poke(&meta->live, atomic_peek(&meta->live) + delta);
+}
+
+/* Shared: count before filling.  False: the table page has been closed. */
+pgt_inline bool pgt_live_reserve(kvm_pte_t *ptep)
+{
+	struct pgt_table_meta *meta = pgt_env_meta(pgt_table_of(ptep));
+
+	/*
+	 * A closed page is only ever left alone from here on, so the count may
+	 * wander while it is dead.  Pairs with pgt_table_kill().
+	 */
+	if (likely(!(__atomic_fetch_add(&meta->live, 1u, __ATOMIC_ACQ_REL) & PGT_META_DEAD)))
+		return true;
+	atomic_sub(&meta->live, 1u);
+	return false;
+}
+
+/* Shared: count after clearing. */
+pgt_inline void pgt_live_release(kvm_pte_t *ptep)
+{
+	__atomic_fetch_sub(&pgt_env_meta(pgt_table_of(ptep))->live, 1u, __ATOMIC_ACQ_REL);
+}
+
+pgt_inline u32 pgt_table_live(const kvm_pte_t *table)
+{
+	return atomic_peek(&pgt_env_meta(table)->live);
+}
+
+/* Shared: close an empty table page for good.  False: it is not empty, or closed already. */
+pgt_inline bool pgt_table_kill(kvm_pte_t *table)
+{
+	u32 empty = 0;
+
+	return __atomic_compare_exchange_n(&pgt_env_meta(table)->live, &empty, PGT_META_DEAD, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* ---- flush owed ---------------------------------------------------------------------- */
+
+#define PGT_FLUSH_NONE ((struct kvm_pgtable_flush){.start = ~0ull})
+
+pgt_inline void pgt_flush_add(struct kvm_pgtable_flush *owed, u64 start, u64 end, u64 entries)
+{
+	owed->start = min_u64(owed->start, start);
+	owed->end = max_u64(owed->end, end);
+	owed->entries += entries;
+}
+
+/* Hand what an operation gathered to its caller, whose own may hold earlier ones. */
+static inline void pgt_flush_merge(struct kvm_pgtable_flush *flush,
+				   const struct kvm_pgtable_flush *owed)
+{
+	if (!flush || !kvm_pgtable_flush_owed(owed))
+		return;
+	if (!kvm_pgtable_flush_owed(flush)) {
+		flush->start = owed->start;
+		flush->end = owed->end;
+	} else {
+		flush->start = min_u64(flush->start, owed->start);
+		flush->end = max_u64(flush->end, owed->end);
+	}
+	flush->entries += owed->entries;
+	flush->tables |= owed->tables;
+}
+
+pgt_inline bool pgt_change_owes(kvm_pte_t old, kvm_pte_t new, unsigned int level)
+{
+	if (!fmt_present(old, level))
+		return false;
+	if (pgt_is_table(old, level))
+		return true;
+	/* A block that becomes a table of equal leaves translates as before. */
+	if (pgt_is_table(new, level))
+		return false;
+	return !fmt_present(new, level) || fmt_flush_owed(old, new, level);
+}
+
+/*
+ * An unlinked table page that was empty translated nothing, but walk caches may
+ * still point at it.  Invalidating any address below the entry makes them forget
+ * it, so one page is enough, and none where leaves below have been noted.
+ */
+pgt_inline void pgt_note_table(struct kvm_pgtable_flush *owed, u64 addr, u64 start, u64 end)
+{
+	owed->tables = true;
+	if (owed->end <= start || owed->start >= end)
+		pgt_flush_add(owed, addr, addr + PGT_PAGE_BYTES, 0);
+}
+
+pgt_inline void pgt_note_flush(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new,
+			       struct kvm_pgtable_flush *owed)
+{
+	u64 start = align_down(ctx->addr, pgt_level_bytes(ctx->level));
+	u64 end = start + pgt_level_bytes(ctx->level);
+
+	if (!pgt_change_owes(ctx->old, new, ctx->level))
+		return;
+	if (pgt_is_table(ctx->old, ctx->level)) {
+		pgt_note_table(owed, ctx->addr, start, end);
+		if (!new)
+			return; /* only an empty table page becomes absent */
+	}
+	pgt_flush_add(owed, start, end, 1);
+}
+
+/* ---- the change ------------------------------------------------------------------------ */
+
+/*
+ * Exclusive, but the MMU itself may set accessed and dirty bits at any moment:
+ * what it sets between our read and our write goes over into the new leaf.
+ */
+pgt_inline void pgt_store_against_mmu(kvm_pte_t *ptep, kvm_pte_t old, kvm_pte_t new,
+				      unsigned int level)
+{
+	kvm_pte_t seen = old;
+
+	while (!pgt_env_cmpxchg(ptep, &seen, new)) {
+		if (fmt_young(seen, level) && !fmt_young(old, level))
+			new = fmt_mkyoung(new, level);
+		if (fmt_dirty(seen, level) && !fmt_dirty(old, level))
+			new = fmt_mkdirty(new, level);
+		old = seen;
+	}
+}
+
+pgt_inline int pgt_change_shared(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	kvm_pte_t seen = ctx->old;
+
+	if (!ctx->old && !pgt_live_reserve(ctx->ptep))
+		return -EAGAIN;
+	if (unlikely(!pgt_env_cmpxchg(ctx->ptep, &seen, new))) {
+		if (!ctx->old)
+			pgt_live_release(ctx->ptep);
+		return -EAGAIN;
+	}
+	if (!new)
+		pgt_live_release(ctx->ptep);
+	return 0;
+}
+
+pgt_inline void pgt_change_exclusive(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+{
+	if (!ctx->old != !new)
+		pgt_live_adjust(ctx->ptep, new ? 1u : -1u);
+	if (pgt_is_leaf(ctx->old, ctx->level) && pgt_is_leaf(new, ctx->level) &&
+	    fmt_mmu_may_write(ctx->pgt, ctx->old, ctx->level))
+		pgt_store_against_mmu(ctx->ptep, ctx->old, new, ctx->level);
+	else
+		pgt_env_store(ctx->ptep, new);
+}
+
+/*
+ * Change the entry the walker shows from ctx->old to @new.  -EAGAIN: shared,
+ * and someone else was faster; nothing has changed.
+ */
+pgt_inline int pgt_entry_change(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new,
+				struct kvm_pgtable_flush *owed)
+{
+	bool shared = ctx->flags & KVM_PGTABLE_WALK_SHARED;
+
+	kvmu_assert(pgt_transition_legal(ctx->old, new, ctx->level, shared));
+	if (shared) {
+		int err = pgt_change_shared(ctx, new);
+
+		if (err)
+			return err;
+	} else {
+		pgt_change_exclusive(ctx, new);
+	}
+	pgt_note_flush(ctx, new, owed);
+	return 0;
+}
+
+/* Does this change have to go through an absent entry and a flush? */
+pgt_inline bool pgt_must_break(kvm_pte_t old, kvm_pte_t new, unsigned int level)
+{
+	if (!FMT_BREAK_BEFORE_MAKE || !fmt_present(old, level) || !fmt_present(new, level))
+		return false;
+	if (pgt_is_table(old, level) || pgt_is_table(new, level))
+		return true;
+	return fmt_leaf_hpa(old, level) != fmt_leaf_hpa(new, level);
+}
+
+/* Lock the entry, flush, make.  Who meets the locked entry meanwhile gets -EAGAIN. */
+pgt_cold int pgt_break_before_make(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new,
+				   struct kvm_pgtable_flush *owed)
+{
+	struct kvm_pgtable_visit_ctx locked = *ctx;
+	struct kvm_pgtable_flush now = PGT_FLUSH_NONE;
+	int err = pgt_entry_change(ctx, PGT_LOCKED, &now);
+
+	(void)owed; /* nothing is left to do for the caller */
+	if (err)
+		return err;
+	ctx->pgt->config.ops->flush(ctx->pgt->config.ctx, &now);
+	kvmu_assert(pgt_transition_legal(PGT_LOCKED, new, ctx->level, false));
+	/* Ours alone: no one changes a locked entry but who locked it. */
+	pgt_env_store(locked.ptep, new);
+	return 0;
+}
+
+/* As pgt_entry_change(), for changes that some formats cannot do in one step. */
+pgt_inline int pgt_entry_replace(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new,
+				 struct kvm_pgtable_flush *owed)
+{
+	if (pgt_must_break(ctx->old, new, ctx->level))
+		return pgt_break_before_make(ctx, new, owed);
+	return pgt_entry_change(ctx, new, owed);
+}
+
+#endif

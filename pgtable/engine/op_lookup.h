@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Look an address up without a lock; walk with a visitor of the caller's. */
+#ifndef KVMU_PGTABLE_ENGINE_OP_LOOKUP_H
+#define KVMU_PGTABLE_ENGINE_OP_LOOKUP_H
+
+#include "pgtable/engine/walk.h"
+
+static inline void pgt_describe_leaf(struct kvm_pgtable_leaf *leaf, kvm_pte_t pte, u64 addr,
+				     unsigned int level)
+{
+	*leaf = (struct kvm_pgtable_leaf){
+		.pte = pte,
+		.level = (u8)level,
+		.present = true,
+		.hpa = fmt_leaf_hpa(pte, level) + (addr & (pgt_level_bytes(level) - 1)),
+		.prot = fmt_leaf_prot(pte, level),
+		.accessed = fmt_young(pte, level),
+		.dirty = fmt_dirty(pte, level),
+	};
+}
+
+int PGT_NAME(get_leaf)(struct kvm_pgtable *pgt, u64 addr, struct kvm_pgtable_leaf *leaf)
+{
+	unsigned int level = pgt->levels;
+	kvm_pte_t pte;
+
+	if (unlikely(addr >> pgt->config.input_bits))
+		return -ERANGE;
+	pte = pgt_env_load(&pgt->root[pgt_root_index(pgt, addr)]);
+	while (pgt_is_table(pte, level)) {
+		const kvm_pte_t *table = pgt_follow(pte, level);
+
+		level--;
+		pte = pgt_env_load(&table[pgt_index(addr, level)]);
+	}
+	if (likely(fmt_present(pte, level))) {
+		pgt_describe_leaf(leaf, pte, addr, level);
+		return 0;
+	}
+	*leaf = (struct kvm_pgtable_leaf){.level = (u8)level};
+	if (pte && !pgt_is_locked(pte))
+		leaf->owner = pgt_owner(pte);
+	return 0;
+}
+
+int PGT_NAME(walk)(struct kvm_pgtable *pgt, u64 addr, u64 size,
+		   const struct kvm_pgtable_walker *walker)
+{
+	u64 start = align_down(addr, PGT_PAGE_BYTES), end = addr + size;
+	struct kvm_pgtable_visit_ctx ctx = {
+		.pgt = pgt, .start = start, .flags = walker->flags, .arg = walker->arg};
+	int err;
+
+	if (!walker->cb || !size || end < addr || end > align_up(end, PGT_PAGE_BYTES))
+		return -EINVAL;
+	ctx.end = align_up(end, PGT_PAGE_BYTES);
+	err = pgt_check_range(pgt, start, ctx.end - start);
+	return err ? err : pgt_walk(&ctx, walker, NULL);
+}
+
+#endif
