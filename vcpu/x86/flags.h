@@ -4,23 +4,32 @@
  *
  * An operation that sets the flags stores its kind and operands (cc_op, cc_dst,
  * cc_src, cc_src2) in place of the flags; who needs them computes what it needs.
- * The exact meaning of the three values per kind is written at enum x86_cc_op.
+ * The exact meaning of the three values per kind is written at enum x86_cc_kind.
  */
 #ifndef KVMU_VCPU_X86_FLAGS_H
 #define KVMU_VCPU_X86_FLAGS_H
 
 #include "vcpu/x86/cpu_state.h"
 
-/* The kinds; each exists for 8, 16, 32 and 64 bits: kind * 4 + size index. */
+/*
+ * The kinds; each exists for 8, 16, 32 and 64 bits: kind * 4 + size index.
+ *
+ * cc_dst, and the operands of ADD to SBB, are sign-extended from the operand
+ * size to 64 bits: that keeps both the signed and the unsigned order, so that
+ * ZF, SF, PF, carries and comparisons are the same code for all sizes.  The
+ * setters in flags_inline.h see to it.
+ *
+ * The kinds up to DEC have CF in bit 0 of cc_src.
+ */
 enum x86_cc_kind {
-	X86_CC_FLAGS, /* cc_src holds the six flags themselves, in RFLAGS positions */
-	X86_CC_ADD,   /* dst = result, src = second operand */
-	X86_CC_ADC,   /* dst = result, src = second operand, src2 = carry in */
-	X86_CC_SUB,   /* dst = result, src = second operand; first is dst + src */
-	X86_CC_SBB,   /* dst = result, src = second operand, src2 = borrow in */
-	X86_CC_LOGIC, /* dst = result; CF, OF, AF clear */
+	X86_CC_FLAGS, /* src holds the six flags themselves, in RFLAGS positions */
+	X86_CC_LOGIC, /* dst = result; src = CF, AF, OF in RFLAGS positions (0 after AND, OR..) */
 	X86_CC_INC,   /* dst = result, src = CF to keep (0 or 1) */
 	X86_CC_DEC,   /* dst = result, src = CF to keep */
+	X86_CC_ADD,   /* dst = result, src = second operand */
+	X86_CC_ADC,   /* dst = result, src = second operand, src2 = carry in */
+	X86_CC_SUB,   /* dst = result, src = second operand, src2 = first operand */
+	X86_CC_SBB,   /* as SUB; the borrow in is bit 0 of src2 - src - dst */
 	X86_CC_NR,
 };
 
