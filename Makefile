@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The front door: every target does its own set-up.  The build behind it is Meson.
+
+MODE ?= release
+
+# Nothing is written outside the build directories and .cache.
+export PYTHONDONTWRITEBYTECODE := 1
+
+# Where each mode is built, and what Meson is told about it.
+BUILD_release  := build
+BUILD_debug    := build-debug
+BUILD_asan     := build-asan
+BUILD_ubsan    := build-ubsan
+BUILD_tsan     := build-tsan
+BUILD_permuted := build-permuted
+
+OPTIONS_release  := --buildtype=release -Ddebug=true
+OPTIONS_debug    := --buildtype=debug -Ddebug_checks=true --werror
+OPTIONS_asan     := --buildtype=debugoptimized -Ddebug_checks=true -Db_sanitize=address --werror
+OPTIONS_ubsan    := --buildtype=debugoptimized -Ddebug_checks=true -Db_sanitize=undefined --werror
+OPTIONS_tsan     := --buildtype=debugoptimized -Ddebug_checks=true -Db_sanitize=thread --werror
+OPTIONS_permuted := --buildtype=debugoptimized -Ddebug_checks=true -Dpermuted=true --werror
+
+BUILD := $(BUILD_$(MODE))
+ifeq ($(BUILD),)
+$(error MODE=$(MODE) is unknown; use release, debug, asan, ubsan, tsan or permuted)
+endif
+
+MODES := release debug asan ubsan tsan permuted
+
+.PHONY: all build run test test-long bench format check help clean
+
+all: build
+
+# Meson runs itself again whenever a meson.build changes; here only the first time counts.
+$(BUILD)/build.ninja:
+	@tools/setup.sh $(or $(PURPOSE),build)
+	@echo "Configuring $(BUILD) ($(MODE))"
+	@meson setup $(OPTIONS_$(MODE)) $(BUILD) >$(BUILD).log 2>&1 || \
+		{ cat $(BUILD).log; rm -rf $(BUILD) $(BUILD).log; exit 1; }
+	@mv $(BUILD).log $(BUILD)/configure.log
+
+build: $(BUILD)/build.ninja
+	@tools/setup.sh build
+	@ninja -C $(BUILD) $(NINJA_QUIET)
+	@ln -sfn cli/kvmu $(BUILD)/kvmu
+
+run:
+	@tools/setup.sh run
+	@$(MAKE) --no-print-directory build NINJA_QUIET=--quiet PURPOSE=run
+	@tools/demo.sh $(BUILD)
+
+test:
+	@tools/setup.sh test
+	@tools/run_tests.py
+
+test-long:
+	@tools/setup.sh test
+	@tools/run_tests.py --long
+
+bench:
+	@tools/setup.sh bench
+	@$(MAKE) --no-print-directory build MODE=release NINJA_QUIET=--quiet PURPOSE=bench
+	@tools/bench.py build
+
+# The static checks alone: seconds, and part of `make test`.
+check:
+	@tools/setup.sh test
+	@tools/run_tests.py --only static
+
+format:
+	@tools/setup.sh format
+	@tools/check_format.py --fix
+
+clean:
+	rm -rf $(foreach mode,$(MODES),$(BUILD_$(mode)) $(BUILD_$(mode)).log)
+
+help:
+	@echo 'make            build into ./build (the command is build/kvmu)'
+	@echo 'make run        build, then run an example and a KVM selftest of the kernel under kvmu'
+	@echo 'make test       everything that must pass: unit tests, KVM programs, all build modes, checks'
+	@echo 'make test-long  the same with longer random and stress runs'
+	@echo 'make bench      the budget table: our figures beside their floors, measured now'
+	@echo 'make check      only the static checks (layers, headers, sizes, formatting)'
+	@echo 'make format     run clang-format on all sources'
+	@echo 'make clean      remove the build directories; .cache (unpacked kernel source) stays'
+	@echo 'make help       this text'
+	@echo
+	@echo 'MODE=release|debug|asan|ubsan|tsan|permuted  for make and make run; each has its own'
+	@echo '                directory: build, build-debug, build-asan, ...'
+	@echo 'Missing Debian packages are named and installed with apt-get (as root, or by sudo).'

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Each static check must find what it looks for: a small tree with one fault each."""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+SPDX = "/* SPDX-License-Identifier: BSD-2-Clause */\n"
+
+
+def run_check(name, files):
+    """(exit code, output) of tools/check_NAME.py on a tree that holds @files."""
+    with tempfile.TemporaryDirectory() as directory:
+        for path, text in files.items():
+            target = Path(directory) / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+        result = subprocess.run([sys.executable, str(TOOLS / f"check_{name}.py"), directory],
+                                capture_output=True, text=True, check=False)
+        return result.returncode, result.stdout + result.stderr
+
+
+class Layers(unittest.TestCase):
+    def verdict(self, path, include):
+        files = {path: SPDX + f"#include {include}\n",
+                 "kvm/vm.h": "", "mmu/mmu.h": "", "mmu/private.h": "", "mmu/mmu_host.h": ""}
+        return run_check("layers", files)[0]
+
+    def test_upward_include_is_found(self):
+        self.assertEqual(self.verdict("mmu/x.c", '"kvm/vm.h"'), 1)
+        self.assertEqual(self.verdict("pgtable/x.c", '"mmu/mmu.h"'), 1)
+        self.assertEqual(self.verdict("host/x.c", '"mmu/private.h"'), 1)
+        self.assertEqual(self.verdict("examples/x.c", '"kvm/vm.h"'), 1)
+
+    def test_upward_include_by_relative_path_is_found(self):
+        self.assertEqual(self.verdict("mmu/x.c", '"../kvm/vm.h"'), 1)
+
+    def test_downward_include_is_fine(self):
+        self.assertEqual(self.verdict("kvm/x.c", '"mmu/mmu.h"'), 0)
+        self.assertEqual(self.verdict("host/x.c", '"mmu/mmu_host.h"'), 0)
+
+    def test_libc_header_in_a_freestanding_layer_is_found(self):
+        self.assertEqual(self.verdict("mmu/x.c", "<string.h>"), 1)
+        self.assertEqual(self.verdict("mmu/x.c", "<stdint.h>"), 0)
+        self.assertEqual(self.verdict("host/x.c", "<string.h>"), 0)
+
+
+class Headers(unittest.TestCase):
+    def test_header_that_needs_another_is_found(self):
+        code, output = run_check("headers", {"kvm/x.h": SPDX + "size_t f(void);\n"})
+        self.assertEqual(code, 1)
+        self.assertIn("kvm/x.h", output)
+
+    def test_missing_guard_is_found(self):
+        self.assertEqual(run_check("headers", {"kvm/x.h": SPDX + "struct s { int i; };\n"})[0], 1)
+
+    def test_complete_header_is_fine(self):
+        text = SPDX + "#ifndef X\n#define X\n#include <stddef.h>\nsize_t f(void);\n#endif\n"
+        self.assertEqual(run_check("headers", {"kvm/x.h": text})[0], 0)
+
+
+class Sizes(unittest.TestCase):
+    def function(self, body_lines):
+        return SPDX + "int f(void)\n{\n" + "\tg();\n" * body_lines + "}\n"
+
+    def test_function_at_the_limit_and_beyond(self):
+        self.assertEqual(run_check("sizes", {"kvm/x.c": self.function(80)})[0], 0)
+        code, output = run_check("sizes", {"kvm/x.c": self.function(81)})
+        self.assertEqual(code, 1)
+        self.assertIn("f() has 81 lines", output)
+
+    def test_function_with_wrapped_parameters_is_measured(self):
+        text = SPDX + "static int name(int a,\n\t\tint b)\n{\n" + "\tg();\n" * 81 + "}\n"
+        code, output = run_check("sizes", {"kvm/x.c": text})
+        self.assertEqual(code, 1)
+        self.assertIn("name() has 81 lines", output)
+
+    def test_long_file_is_found_unless_it_is_a_table(self):
+        text = SPDX + "int i;\n" * 900
+        self.assertEqual(run_check("sizes", {"kvm/x.c": text})[0], 1)
+        self.assertEqual(run_check("sizes", {"kvm/x.c": "/* size-check: table */\n" + text})[0], 0)
+
+
+class Words(unittest.TestCase):
+    def test_machine_path_is_found(self):
+        text = SPDX + "/* see /" + "work/main/x */\n"
+        self.assertEqual(run_check("words", {"kvm/x.c": text})[0], 1)
+
+    def test_unsafe_function_is_found(self):
+        text = SPDX + "void f(char *a) { strcpy" + "(a, a); }\n"
+        self.assertEqual(run_check("words", {"kvm/x.c": text})[0], 1)
+
+    def test_missing_licence_line_is_found(self):
+        self.assertEqual(run_check("words", {"kvm/x.c": "int i;\n"})[0], 1)
+        self.assertEqual(run_check("words", {"kvm/x.c": SPDX + "int i;\n"})[0], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Everything that must pass, with one line per test and a last line that counts.
+
+    run_tests.py [--long] [--only REGEX] [--modes release,asan,...] [--jobs N]
+
+Stages: static checks; then for each build mode its build, its unit tests and
+the client programs under `kvmu run`; in release also the kernel's own
+demand_paging_test.  Logs: build/test-logs/.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import demand_paging
+import sources
+from testrun import Runner, Test
+
+ROOT = sources.ROOT
+TOOLS = ROOT / "tools"
+BUILD = ROOT / "build"
+MODES = ("release", "debug", "asan", "ubsan", "tsan", "permuted")
+STATIC_CHECKS = ("layers", "headers", "sizes", "words", "format")
+BUILD_TIMEOUT = 900
+# A sanitizer or a debug build is slower; a unit test's own limit is multiplied by this.
+SLOWNESS = {"release": 1, "debug": 3, "asan": 4, "ubsan": 3, "tsan": 10, "permuted": 3}
+# A report of a sanitizer must fail the test, whatever the program then does.
+SANITIZER_ENV = {
+    "asan": {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:abort_on_error=0:handle_segv=1"},
+    "ubsan": {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99"},
+    "tsan": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1"},
+}
+
+
+def build_directory(mode):
+    return BUILD if mode == "release" else ROOT / f"build-{mode}"
+
+
+def clean_make_environment():
+    """A make above us must not hand down its job server and variables."""
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MODE"):
+        os.environ.pop(name, None)
+
+
+def no_warnings(output):
+    warnings = [line for line in output.splitlines() if ": warning:" in line]
+    return not warnings, warnings[0] if warnings else ""
+
+
+# ---- what there is to run ---------------------------------------------------------------
+
+
+def static_tests():
+    checks = [Test(f"static: {name}", [sys.executable, str(TOOLS / f"check_{name}.py")])
+              for name in STATIC_CHECKS]
+    checks.append(Test("static: the checks find what they look for",
+                       [sys.executable, str(ROOT / "tests/tools/checks_test.py")]))
+    checks.append(Test("static: the runner counts and stops",
+                       [sys.executable, str(ROOT / "tests/tools/testrun_test.py")]))
+    return checks
+
+
+def build_test(mode):
+    return Test(f"{mode}: build", ["make", "--no-print-directory", "-C", str(ROOT), "build",
+                                   f"MODE={mode}", "PURPOSE=test"],
+                timeout=BUILD_TIMEOUT, judge=no_warnings)
+
+
+def read_introspection(mode, what):
+    return json.loads((build_directory(mode) / f"meson-info/intro-{what}.json").read_text())
+
+
+def lacks_unit_tests(mode):
+    """The directory was configured before cmocka was installed: Meson must look again."""
+    if not (build_directory(mode) / "build.ninja").exists():
+        return False
+    return not any(entry["name"] == "cmocka" for entry in read_introspection(mode, "dependencies"))
+
+
+def reconfigure_test(mode):
+    return Test(f"{mode}: configure again", ["meson", "setup", "--reconfigure",
+                                             str(build_directory(mode))], cwd=ROOT)
+
+
+def unit_tests(mode, long):
+    for entry in read_introspection(mode, "tests"):
+        env = dict(entry["env"] or {})
+        env.update(SANITIZER_ENV.get(mode, {}))
+        if long:
+            env["KVMU_TEST_LONG"] = "1"
+        yield Test(f"{mode}: unit: {entry['name']}", entry["cmd"],
+                   timeout=(entry["timeout"] or 60) * SLOWNESS[mode] * (20 if long else 1),
+                   env=env, cwd=entry["workdir"], alone=not entry["is_parallel"])
+
+
+def client_programs(mode):
+    """Executables of tests/clients/ and examples/, as Meson knows them."""
+    for target in read_introspection(mode, "targets"):
+        defined = Path(target["defined_in"]).parent.relative_to(ROOT).as_posix()
+        if target["type"] == "executable" and defined in ("tests/clients", "examples"):
+            yield target["name"], Path(target["filename"][0])
+
+
+# Arguments in the short run of every mode and in `make test-long`.
+CLIENT_ARGUMENTS = {"demand_paging_walk": (["16"], ["1024"]),
+                    "hostile_guest": ([], ["20000"])}
+
+
+def client_tests(mode, long):
+    kvmu = build_directory(mode) / "kvmu"
+    for name, executable in sorted(client_programs(mode)):
+        short_arguments, long_arguments = CLIENT_ARGUMENTS.get(name, ([], []))
+        arguments = long_arguments if long and mode == "release" else short_arguments
+        yield Test(f"{mode}: client: {name}",
+                   [str(kvmu), "run", "--", str(executable), *arguments],
+                   timeout=60 * SLOWNESS[mode] * (20 if long else 1),
+                   env=SANITIZER_ENV.get(mode, {}))
+
+
+def fetch_test(version):
+    return Test(f"release: kernel selftests {version}: unpack and build",
+                [sys.executable, str(TOOLS / "selftests.py"), "--version", version], timeout=600)
+
+
+def demand_paging_tests(version, floors):
+    executable = BUILD / f"selftests-{version}/demand_paging_test"
+    kvmu = BUILD / "kvmu"
+    for variant in demand_paging.VARIANTS:
+        yield Test(f"release: kernel {version}: {variant.name}",
+                   [str(kvmu), "run", "--", str(executable), *variant.arguments],
+                   timeout=300, alone=True, skip=demand_paging.refusal(variant, floors),
+                   judge=demand_paging.judge(variant, floors))
+
+
+# ---- the stages --------------------------------------------------------------------------
+
+
+class Session:
+    """One call of the runner: which tests are wanted, and their results."""
+
+    def __init__(self, args):
+        self.args = args
+        self.pattern = re.compile(args.only)
+        self.runner = Runner(BUILD / "test-logs", args.jobs)
+
+    def wanted(self, tests):
+        return [test for test in tests if self.pattern.search(test.name)]
+
+    def run(self, tests):
+        self.runner.run_all(self.wanted(tests))
+
+    def build(self, mode):
+        """The build of @mode always runs: everything behind it needs it."""
+        if lacks_unit_tests(mode) and not self.runner.run_one(reconfigure_test(mode)):
+            return False
+        return self.runner.run_one(build_test(mode))
+
+    def run_mode(self, mode):
+        if not self.build(mode):
+            return
+        if mode == "release":
+            self.run([Test("static: freestanding",
+                           [sys.executable, str(TOOLS / "check_freestanding.py"), str(BUILD)])])
+        self.run(list(unit_tests(mode, self.args.long)))
+        self.run(list(client_tests(mode, self.args.long)))
+        if mode == "release":
+            self.run_kernel_selftests("6.12")
+
+    def run_kernel_selftests(self, version):
+        if not self.pattern.search(f"release: kernel {version}: demand_paging_test"):
+            return
+        if not self.runner.run_one(fetch_test(version)):
+            return
+        floors = demand_paging.host_floors(BUILD / "bench/host_floor")
+        self.run(list(demand_paging_tests(version, floors)))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--long", action="store_true", help="longer random and stress runs")
+    parser.add_argument("--only", default="", metavar="REGEX", help="tests whose name matches")
+    parser.add_argument("--modes", default=",".join(MODES), help="build modes, with commas")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    return parser.parse_args()
+
+
+def main():
+    args = parse_arguments()
+    clean_make_environment()
+    session = Session(args)
+    start = time.monotonic()
+    session.run(static_tests())
+    if not args.only.startswith("static"):
+        for mode in args.modes.split(","):
+            session.run_mode(mode)
+    print(f"\n{time.monotonic() - start:.0f} s in all; logs in {session.runner.logs}")
+    return session.runner.summary()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
