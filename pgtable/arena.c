@@ -91,6 +91,7 @@ static int arena_grow(struct table_arena *arena)
 	arena_lock(arena);
 	chunk_link(&arena->usable, chunk);
 	arena->chunks++;
+	arena->empty++;
 	arena_unlock(arena);
 	return 0;
 }
@@ -108,7 +109,8 @@ static void *chunk_take(struct table_arena *arena, struct table_chunk *chunk, bo
 		table = (char *)chunk + chunk->untouched;
 		chunk->untouched += 1u << arena->page_lg2;
 	}
-	chunk->used++;
+	if (!chunk->used++)
+		arena->empty--;
 	return table;
 }
 
@@ -147,8 +149,10 @@ static struct table_chunk *arena_put_locked(struct table_arena *arena, void *tab
 	if (--chunk->used)
 		return NULL;
 	/* One empty chunk stays, so that a table at the edge does not thrash the source. */
-	if (arena->usable == chunk && !chunk->next)
+	if (arena->empty < arena->keep) {
+		arena->empty++;
 		return NULL;
+	}
 	chunk_unlink(&arena->usable, chunk);
 	arena->chunks--;
 	return chunk;
@@ -304,7 +308,7 @@ int table_arena_init(struct table_arena *arena, const struct table_arena_source 
 {
 	if (page_lg2 < 12 || page_lg2 > 16 || !source->alloc_chunk || !source->free_chunk)
 		return -EINVAL;
-	*arena = (struct table_arena){.source = *source, .page_lg2 = (u8)page_lg2};
+	*arena = (struct table_arena){.source = *source, .page_lg2 = (u8)page_lg2, .keep = 1};
 	return 0;
 }
 

@@ -5,7 +5,7 @@
  *
  * Thread-safe.  Callers that take many pages do so through a cache of their own
  * (table_arena_fill) and touch the lock once per batch.  Chunks that become
- * empty are given back, all but one.
+ * empty are given back, all but one (table_arena::keep).
  */
 #ifndef KVMU_PGTABLE_ARENA_H
 #define KVMU_PGTABLE_ARENA_H
@@ -31,6 +31,8 @@ struct table_arena {
 	u64 pages;     /* handed out now, in units of the table size */
 	u64 pages_max; /* highest ever */
 	u64 chunks;    /* held now */
+	u64 empty;     /* of them without a page in use */
+	u64 keep;      /* empty chunks not given back to the source; 1 unless set */
 };
 
 /* @page_lg2 is the size of one table, 12 to 16.  -EINVAL otherwise. */

@@ -140,11 +140,16 @@ typedef bool (*kvm_pgtable_walker_action_fn_t)(const struct kvm_pgtable_walker *
  * The visitor contract.  For a visitor's value of 0 the walk goes on.  For any
  * other value the walker is asked, retry first:
  *
- *   retry(walker, ret)   look at this entry again, re-read; bounded (a debug
- *                        build reports a visitor that only retries itself)
+ *   retry(walker, ret)   look at this entry again, re-read; bounded: when the
+ *                        entry stays unchanged over very many retries the walk
+ *                        is left with ret, and a debug build stops in kvmu_bug()
  *   ignore(walker, ret)  go to the next entry; below a table that the visitor
  *                        refused in TABLE_PRE nothing is visited
  *   neither              leave the walk with ret
+ *
+ * After a visit that is not refused the entry is read again: a LEAF that has
+ * become a table is walked into (no TABLE_PRE), a table that has become
+ * something else is not; TABLE_POST is shown only while the entry is a table.
  *
  * NULL means "no".  The attribute operations (write-protect, age, relax) use:
  *
@@ -165,6 +170,25 @@ struct kvm_pgtable_walker {
 	void *arg;
 	enum kvm_pgtable_walk_flags flags;
 };
+
+/*
+ * The two predicates behind the table above, for a caller's own attribute
+ * walker.  They see the walker's flags and nothing else.
+ */
+static inline bool kvm_pgtable_attr_retry(const struct kvm_pgtable_walker *walker, int ret)
+{
+	return ret == -EAGAIN && (walker->flags & KVM_PGTABLE_WALK_SHARED) &&
+	       !(walker->flags & KVM_PGTABLE_WALK_HANDLE_FAULT);
+}
+
+static inline bool kvm_pgtable_attr_ignore(const struct kvm_pgtable_walker *walker, int ret)
+{
+	bool shared = walker->flags & KVM_PGTABLE_WALK_SHARED;
+
+	if (ret == -EAGAIN)
+		return !shared;
+	return ret == -ENOENT && !(shared && (walker->flags & KVM_PGTABLE_WALK_HANDLE_FAULT));
+}
 
 /* One request to map; inputs are const, what the operation found is not. */
 struct kvm_pgtable_map {

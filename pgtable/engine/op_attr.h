@@ -55,16 +55,20 @@ pgt_inline unsigned int pgt_wrprotect_run(struct kvm_pgtable_visit_ctx *ctx, uns
 	return i;
 }
 
+#define pgt_wrprotect_code                                    \
+	((struct pgt_code){.cb = pgt_wrprotect_visitor,       \
+			   .ignore = kvm_pgtable_attr_ignore, \
+			   .retry = kvm_pgtable_attr_retry,   \
+			   .run = pgt_wrprotect_run,          \
+			   .visits = KVM_PGTABLE_WALK_LEAF})
+
 int PGT_NAME(wrprotect)(struct kvm_pgtable *pgt, u64 addr, u64 size,
 			enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush)
 {
 	struct pgt_attr_data data = {.owed = PGT_FLUSH_NONE};
 	struct kvm_pgtable_walker walker = {
-		.cb = pgt_wrprotect_visitor,
-		.ignore = pgt_attr_ignore,
-		.retry = pgt_attr_retry,
 		.arg = &data,
-		.flags = flags | KVM_PGTABLE_WALK_LEAF,
+		.flags = flags,
 	};
 	struct kvm_pgtable_visit_ctx ctx = {
 		.pgt = pgt, .start = addr, .end = addr + size, .flags = walker.flags, .arg = &data};
@@ -74,7 +78,7 @@ int PGT_NAME(wrprotect)(struct kvm_pgtable *pgt, u64 addr, u64 size,
 		return err;
 	if (!pgt_flags_valid(flags))
 		return -EINVAL;
-	err = pgt_walk(&ctx, &walker, pgt_wrprotect_run);
+	err = pgt_walk(&ctx, &walker, pgt_wrprotect_code);
 	pgt_flush_merge(flush, &data.owed);
 	return err;
 }

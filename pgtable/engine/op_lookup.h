@@ -49,13 +49,17 @@ int PGT_NAME(walk)(struct kvm_pgtable *pgt, u64 addr, u64 size,
 	u64 start = align_down(addr, PGT_PAGE_BYTES), end = addr + size;
 	struct kvm_pgtable_visit_ctx ctx = {
 		.pgt = pgt, .start = start, .flags = walker->flags, .arg = walker->arg};
+	const struct pgt_code code = {.cb = walker->cb,
+				      .ignore = walker->ignore,
+				      .retry = walker->retry,
+				      .visits = walker->flags};
 	int err;
 
 	if (!walker->cb || !size || end < addr || end > align_up(end, PGT_PAGE_BYTES))
 		return -EINVAL;
 	ctx.end = align_up(end, PGT_PAGE_BYTES);
 	err = pgt_check_range(pgt, start, ctx.end - start);
-	return err ? err : pgt_walk(&ctx, walker, NULL);
+	return err ? err : pgt_walk(&ctx, walker, code);
 }
 
 #endif

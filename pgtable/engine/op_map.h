@@ -127,6 +127,11 @@ pgt_inline unsigned int pgt_map_run(struct kvm_pgtable_visit_ctx *ctx, unsigned 
 	return done;
 }
 
+#define pgt_map_code                              \
+	((struct pgt_code){.cb = pgt_map_visitor, \
+			   .run = pgt_map_run,    \
+			   .visits = KVM_PGTABLE_WALK_LEAF | KVM_PGTABLE_WALK_TABLE_PRE})
+
 static inline int pgt_map_check(const struct kvm_pgtable *pgt, const struct kvm_pgtable_map *map)
 {
 	int err = pgt_check_range(pgt, map->addr, map->size);
@@ -148,9 +153,8 @@ int PGT_NAME(map)(struct kvm_pgtable *pgt, struct kvm_pgtable_map *map)
 {
 	struct pgt_map_data data = {.map = map, .owed = PGT_FLUSH_NONE};
 	struct kvm_pgtable_walker walker = {
-		.cb = pgt_map_visitor,
 		.arg = &data,
-		.flags = map->flags | KVM_PGTABLE_WALK_LEAF | KVM_PGTABLE_WALK_TABLE_PRE,
+		.flags = map->flags,
 	};
 	struct kvm_pgtable_visit_ctx ctx = {
 		.pgt = pgt, .start = map->addr, .flags = walker.flags, .arg = &data};
@@ -166,7 +170,7 @@ int PGT_NAME(map)(struct kvm_pgtable *pgt, struct kvm_pgtable_map *map)
 									       : FMT_LEAF_LEVEL_MAX;
 	ctx.end = map->addr + map->size;
 	for (;;) {
-		err = pgt_walk(&ctx, &walker, pgt_map_run);
+		err = pgt_walk(&ctx, &walker, pgt_map_code);
 		map->mapped = ctx.addr - map->addr;
 		/*
 		 * Lost a race.  A fault is taken again by the vCPU; anyone else

@@ -93,15 +93,19 @@ pgt_inline bool pgt_unmap_retry(const struct kvm_pgtable_walker *walker, int ret
 	return ret == -EAGAIN;
 }
 
+#define pgt_unmap_code                               \
+	((struct pgt_code){.cb = pgt_unmap_visitor,  \
+			   .retry = pgt_unmap_retry, \
+			   .run = pgt_unmap_run,     \
+			   .visits = KVM_PGTABLE_WALK_LEAF | KVM_PGTABLE_WALK_TABLE_POST})
+
 int PGT_NAME(unmap)(struct kvm_pgtable *pgt, u64 addr, u64 size, enum kvm_pgtable_walk_flags flags,
 		    struct kvm_pgtable_cache *cache, struct kvm_pgtable_flush *flush)
 {
 	struct pgt_unmap_data data = {.cache = cache, .owed = PGT_FLUSH_NONE};
 	struct kvm_pgtable_walker walker = {
-		.cb = pgt_unmap_visitor,
-		.retry = pgt_unmap_retry,
 		.arg = &data,
-		.flags = flags | KVM_PGTABLE_WALK_LEAF | KVM_PGTABLE_WALK_TABLE_POST,
+		.flags = flags,
 	};
 	struct kvm_pgtable_visit_ctx ctx = {
 		.pgt = pgt, .start = addr, .end = addr + size, .flags = walker.flags, .arg = &data};
@@ -111,7 +115,7 @@ int PGT_NAME(unmap)(struct kvm_pgtable *pgt, u64 addr, u64 size, enum kvm_pgtabl
 		return err;
 	if (!pgt_flags_valid(flags))
 		return -EINVAL;
-	err = pgt_walk(&ctx, &walker, pgt_unmap_run);
+	err = pgt_walk(&ctx, &walker, pgt_unmap_code);
 	pgt_flush_merge(flush, &data.owed);
 	return err;
 }

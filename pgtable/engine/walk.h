@@ -24,6 +24,25 @@
 #define PGT_RETRY_MAX (1u << 20)
 #endif
 
+/*
+ * The code a walk is made of.  Passed by value and constant in every operation,
+ * so that it folds into the walker; only walk() of the API has it at run time.
+ */
+typedef unsigned int (*pgt_run_fn)(struct kvm_pgtable_visit_ctx *ctx, unsigned int nr);
+
+struct pgt_code {
+	kvm_pgtable_visitor_fn_t cb;
+	kvm_pgtable_walker_action_fn_t ignore;
+	kvm_pgtable_walker_action_fn_t retry;
+	/*
+	 * The inner loop: up to @nr consecutive entries of level 1 from
+	 * ctx->ptep on, none of which must be a special case.  Returns how many
+	 * it did; the entry after them is shown to cb.  Exclusive walks only.
+	 */
+	pgt_run_fn run;
+	unsigned int visits; /* LEAF, TABLE_PRE, TABLE_POST */
+};
+
 enum pgt_verdict {
 	PGT_NEXT,
 	PGT_AGAIN,
@@ -39,12 +58,13 @@ pgt_cold void pgt_endless_retry(void)
 }
 
 /* The three things a visitor's value can lead to. */
-pgt_inline enum pgt_verdict pgt_verdict(const struct kvm_pgtable_walker *walker, int ret,
+pgt_inline enum pgt_verdict pgt_verdict(const struct pgt_code code,
+					const struct kvm_pgtable_walker *walker, int ret,
 					unsigned int *retries)
 {
 	if (likely(!ret))
 		return PGT_NEXT;
-	if (walker->retry && walker->retry(walker, ret)) {
+	if (code.retry && code.retry(walker, ret)) {
 		if (likely(++*retries < PGT_RETRY_MAX)) {
 			cpu_relax();
 			return PGT_AGAIN;
@@ -52,7 +72,7 @@ pgt_inline enum pgt_verdict pgt_verdict(const struct kvm_pgtable_walker *walker,
 		pgt_endless_retry();
 		return PGT_LEAVE;
 	}
-	return walker->ignore && walker->ignore(walker, ret) ? PGT_NEXT : PGT_LEAVE;
+	return code.ignore && code.ignore(walker, ret) ? PGT_NEXT : PGT_LEAVE;
 }
 
 /* Read the entry again; a change by someone else is progress. */
@@ -73,6 +93,7 @@ enum pgt_step {
 
 /* Steps 2 and 3 for the entry in ctx. */
 pgt_inline enum pgt_step pgt_visit_entry(struct kvm_pgtable_visit_ctx *ctx,
+					 const struct pgt_code code,
 					 const struct kvm_pgtable_walker *walker, int *ret)
 {
 	unsigned int retries = 0;
@@ -83,10 +104,10 @@ pgt_inline enum pgt_step pgt_visit_entry(struct kvm_pgtable_visit_ctx *ctx,
 		enum kvm_pgtable_walk_flags visit =
 			table ? KVM_PGTABLE_WALK_TABLE_PRE : KVM_PGTABLE_WALK_LEAF;
 
-		if (!(walker->flags & visit))
+		if (!(code.visits & visit))
 			return table ? PGT_STEP_DOWN : PGT_STEP_SIDE;
-		*ret = walker->cb(ctx, visit);
-		verdict = pgt_verdict(walker, *ret, &retries);
+		*ret = code.cb(ctx, visit);
+		verdict = pgt_verdict(code, walker, *ret, &retries);
 		if (unlikely(verdict == PGT_LEAVE))
 			return PGT_STEP_OUT;
 		if (verdict == PGT_NEXT && (*ret || ctx->level == 1))
@@ -99,6 +120,7 @@ pgt_inline enum pgt_step pgt_visit_entry(struct kvm_pgtable_visit_ctx *ctx,
 
 /* Show a table after its children, as long as it is one. */
 pgt_inline enum pgt_step pgt_visit_post(struct kvm_pgtable_visit_ctx *ctx,
+					const struct pgt_code code,
 					const struct kvm_pgtable_walker *walker, int *ret)
 {
 	unsigned int retries = 0;
@@ -107,8 +129,8 @@ pgt_inline enum pgt_step pgt_visit_post(struct kvm_pgtable_visit_ctx *ctx,
 	while (pgt_is_table(ctx->old, ctx->level)) {
 		enum pgt_verdict verdict;
 
-		*ret = walker->cb(ctx, KVM_PGTABLE_WALK_TABLE_POST);
-		verdict = pgt_verdict(walker, *ret, &retries);
+		*ret = code.cb(ctx, KVM_PGTABLE_WALK_TABLE_POST);
+		verdict = pgt_verdict(code, walker, *ret, &retries);
 		if (unlikely(verdict == PGT_LEAVE))
 			return PGT_STEP_OUT;
 		if (verdict == PGT_NEXT)
@@ -117,13 +139,6 @@ pgt_inline enum pgt_step pgt_visit_post(struct kvm_pgtable_visit_ctx *ctx,
 	}
 	return PGT_STEP_SIDE;
 }
-
-/*
- * The inner loop of an operation: up to @nr consecutive entries of level 1 from
- * ctx->ptep on, none of which must be a special case.  Returns how many it did;
- * the entry after them is shown to the visitor.  Exclusive walks only.
- */
-typedef unsigned int (*pgt_run_fn)(struct kvm_pgtable_visit_ctx *ctx, unsigned int nr);
 
 pgt_inline unsigned int pgt_run_length(const struct kvm_pgtable_visit_ctx *ctx, u64 end)
 {
@@ -144,12 +159,13 @@ pgt_inline bool pgt_table_begins(u64 addr, unsigned int level)
  * on return ctx->addr is where the walk stopped.
  */
 pgt_inline int pgt_walk(struct kvm_pgtable_visit_ctx *ctx, const struct kvm_pgtable_walker *walker,
-			pgt_run_fn run)
+			const struct pgt_code code)
 {
 	struct kvm_pgtable *const pgt = ctx->pgt;
 	const unsigned int top = pgt->levels;
 	const u64 end = ctx->end;
-	const bool runs = run && !(walker->flags & KVM_PGTABLE_WALK_SHARED);
+	const bool runs = code.run && !(ctx->flags & KVM_PGTABLE_WALK_SHARED);
+	const bool posts = code.visits & KVM_PGTABLE_WALK_TABLE_POST;
 	kvm_pte_t *tables[FMT_MAX_LEVELS + 1];
 	kvm_pte_t *table = pgt->root;
 	unsigned int level = top;
@@ -164,7 +180,7 @@ pgt_inline int pgt_walk(struct kvm_pgtable_visit_ctx *ctx, const struct kvm_pgta
 		enum pgt_step step = PGT_STEP_SIDE;
 
 		if (runs && level == 1) {
-			unsigned int nr = pgt_run_length(ctx, end), done = run(ctx, nr);
+			unsigned int nr = pgt_run_length(ctx, end), done = code.run(ctx, nr);
 
 			addr += (u64)done << FMT_PAGE_LG2;
 			if (done == nr)
@@ -173,7 +189,7 @@ pgt_inline int pgt_walk(struct kvm_pgtable_visit_ctx *ctx, const struct kvm_pgta
 			ctx->addr = addr;
 		}
 		ctx->old = pgt_env_load(ctx->ptep);
-		step = pgt_visit_entry(ctx, walker, &ret);
+		step = pgt_visit_entry(ctx, code, walker, &ret);
 		if (step == PGT_STEP_DOWN) {
 			table = pgt_follow(ctx->old, level);
 			tables[--level] = table;
@@ -185,18 +201,18 @@ pgt_inline int pgt_walk(struct kvm_pgtable_visit_ctx *ctx, const struct kvm_pgta
 			return ret;
 		addr = align_down(addr, pgt_level_bytes(level)) + pgt_level_bytes(level);
 	up:
-		if (addr >= end && !(walker->flags & KVM_PGTABLE_WALK_TABLE_POST))
+		if (addr >= end && !posts)
 			break;
 		while (level < top && (addr >= end || pgt_table_begins(addr, level))) {
 			level++;
-			if (!(walker->flags & KVM_PGTABLE_WALK_TABLE_POST))
+			if (!posts)
 				continue;
 			ctx->level = (u8)level;
 			ctx->addr =
 				max_u64(align_down(addr - 1, pgt_level_bytes(level)), ctx->start);
 			ctx->ptep = tables[level] + (level == top ? pgt_root_index(pgt, ctx->addr)
 								  : pgt_index(ctx->addr, level));
-			if (unlikely(pgt_visit_post(ctx, walker, &ret) == PGT_STEP_OUT))
+			if (unlikely(pgt_visit_post(ctx, code, walker, &ret) == PGT_STEP_OUT))
 				return ret;
 		}
 		if (addr >= end)
@@ -208,22 +224,6 @@ pgt_inline int pgt_walk(struct kvm_pgtable_visit_ctx *ctx, const struct kvm_pgta
 	}
 	ctx->addr = end;
 	return 0;
-}
-
-/* ---- the predicates of the attribute operations (table in pgtable.h) ------------- */
-
-pgt_inline bool pgt_attr_retry(const struct kvm_pgtable_walker *walker, int ret)
-{
-	return ret == -EAGAIN && (walker->flags & KVM_PGTABLE_WALK_SHARED) &&
-	       !(walker->flags & KVM_PGTABLE_WALK_HANDLE_FAULT);
-}
-
-pgt_inline bool pgt_attr_ignore(const struct kvm_pgtable_walker *walker, int ret)
-{
-	if (ret == -EAGAIN)
-		return !(walker->flags & KVM_PGTABLE_WALK_SHARED);
-	return ret == -ENOENT && !((walker->flags & KVM_PGTABLE_WALK_SHARED) &&
-				   (walker->flags & KVM_PGTABLE_WALK_HANDLE_FAULT));
 }
 
 #endif
