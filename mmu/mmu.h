@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "mmu/mmu_host.h"
 #include "mmu/page_fault.h"
+#include "pgtable/arena.h"
 #include "pgtable/pgtable.h"
 
 /* ---- memslots ---------------------------------------------------------------- */
@@ -69,11 +70,9 @@ struct kvm_vcpu_stat {
 
 struct kvm_vm_stat {
 	u64 invalidations;	       /* begin/end brackets */
-	u64 invalidated_pages;	       /* leaves removed by them, 4 KiB units */
+	u64 invalidated_leaves;	       /* leaves removed by them */
 	u64 remote_tlb_flushes;	       /* kvm_flush_remote_tlbs() calls that found work */
 	u64 remote_tlb_flush_requests; /* vCPUs asked */
-	u64 table_pages;	       /* now */
-	u64 table_pages_max;
 	u64 memslot_updates;
 };
 
@@ -81,7 +80,10 @@ struct kvm_vm_stat {
 
 #define KVM_MAX_VCPUS 1024
 
-struct table_arena;
+/* Table pages unlinked from the tree; lock-free walkers and TLBs may still hold them. */
+struct kvm_retired {
+	void *first; /* table_list_*(), pgtable/arena.h */
+};
 
 struct kvm {
 	struct mmu_rwlock mmu_lock;
@@ -94,11 +96,12 @@ struct kvm {
 	u64 mmu_invalidate_seq;
 	gfn_t mmu_invalidate_range_start;
 	gfn_t mmu_invalidate_range_end;
+	u32 active_hva_changes; /* brackets open now; a memslot change waits for 0 (mmu_lock) */
 
-	struct kvm_pgtable pgt; /* second stage: EPT */
-	u64 root_epoch;		/* an older root is obsolete */
-	void *retired;		/* list of table pages waiting for flush and grace period */
-	struct table_arena *arena;
+	struct kvm_pgtable pgt;	    /* second stage: EPT */
+	u64 root_epoch;		    /* an older root is obsolete */
+	struct kvm_retired retired; /* unlinked, waiting for flush and grace period (mmu_lock) */
+	struct table_arena arena;
 
 	u32 nr_vcpus;
 	struct kvm_vcpu *vcpus[KVM_MAX_VCPUS]; /* published; never removed before the VM ends */
@@ -128,6 +131,9 @@ struct kvm_mmu {
 	kvm_pte_t *root; /* what the CPU walks: EPT root, root_level levels */
 	u8 root_level;
 };
+
+/* Value of the KVM API's KVM_MEMORY_EXIT_FLAG_PRIVATE. */
+#define KVM_MEMORY_FAULT_PRIVATE (1ull << 3)
 
 /* Why user space is shown an access (KVM_EXIT_MEMORY_FAULT). */
 struct kvm_memory_fault {
@@ -270,7 +276,12 @@ static inline void kvm_vcpu_leave_guest_mode(struct kvm_vcpu *vcpu)
 	atomic_publish(&vcpu->mode, OUTSIDE_GUEST_MODE);
 }
 
-/* Free table pages whose flush is done; no lock held, not in guest mode, may sleep. */
-void kvm_mmu_free_retired(struct kvm *kvm);
+/*
+ * Table pages of @kvm that were retired before the last flush, taken off the
+ * VM under mmu_lock (write), and given back without it: the second sleeps for
+ * a grace period.
+ */
+struct kvm_retired kvm_mmu_take_retired(struct kvm *kvm);
+void kvm_mmu_free_retired(struct kvm *kvm, struct kvm_retired retired);
 
 #endif

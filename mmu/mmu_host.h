@@ -29,6 +29,13 @@ int mmu_host_faultin_page(hva_t hva, bool write);
  */
 enum pg_level mmu_host_resident_level(hva_t hva, enum pg_level max_level);
 
+/*
+ * Copy to or from program memory that may not be there.  May sleep; 0 or
+ * -EFAULT, then some bytes may have been copied.
+ */
+int mmu_host_copy_from_hva(void *buf, hva_t hva, u64 bytes);
+int mmu_host_copy_to_hva(hva_t hva, const void *buf, u64 bytes);
+
 /* One zeroed chunk of @bytes, aligned to its size (a power of two); NULL: none. */
 void *mmu_host_alloc_chunk(size_t bytes);
 void mmu_host_free_chunk(void *chunk, size_t bytes);

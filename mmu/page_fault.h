@@ -19,7 +19,8 @@ struct kvm_memory_slot;
 #define PFERR_PK_MASK	       (1ull << 5)
 #define PFERR_GUEST_FINAL_MASK (1ull << 32) /* the final address of a guest walk ... */
 #define PFERR_GUEST_PAGE_MASK  (1ull << 33) /* ... or one of the guest's tables */
-#define PFERR_PRIVATE_ACCESS   (1ull << 49)
+/* An access to private memory, as KVM marks it for VMs whose hardware does not. */
+#define PFERR_PRIVATE_ACCESS (1ull << 49)
 
 /*
  * X-macro over all outcomes, so that traces and statistics can name each.
@@ -32,7 +33,8 @@ struct kvm_memory_slot;
 	X(EMULATE, 2, 1)  /* MMIO or write-tracked: emulate the access */    \
 	X(INVALID, 3, 6)  /* nothing decided; a bug if the caller sees it */ \
 	X(FIXED, 4, 2)	  /* the entry is in place */                        \
-	X(SPURIOUS, 5, 4) /* it already was */
+	X(SPURIOUS, 5, 4) /* it already was */                               \
+	X(USER, 6, 7)	  /* leave to user space with fault->error */
 
 #ifdef KVMU_RET_PF_PERMUTED
 #define KVM_RET_PF_ENUM(name, value, permuted) RET_PF_##name = permuted,
@@ -40,7 +42,7 @@ struct kvm_memory_slot;
 #define KVM_RET_PF_ENUM(name, value, permuted) RET_PF_##name = value,
 #endif
 
-enum kvm_ret_pf { KVM_RET_PF_OUTCOMES(KVM_RET_PF_ENUM) RET_PF_NR = 7 };
+enum kvm_ret_pf { KVM_RET_PF_OUTCOMES(KVM_RET_PF_ENUM) RET_PF_NR = 8 };
 
 /* "RET_PF_FIXED", or "RET_PF_?" for what is none. */
 const char *kvm_ret_pf_name(enum kvm_ret_pf ret);
@@ -73,6 +75,9 @@ struct kvm_page_fault {
 	enum pg_level max_level;  /* the slot, the attributes and the host allow */
 	enum pg_level req_level;  /* what alignment and residency would give */
 	enum pg_level goal_level; /* what is mapped in the end */
+	enum pg_level walk_level; /* where the tables end today: no table below this level */
+	u32 slot_flags;		  /* of the slot, when it was looked up */
+	int error;		  /* with RET_PF_USER: -errno for KVM_RUN */
 };
 
 /* What the vCPU does after a fault; decided in one place, kvm_mmu_page_fault(). */

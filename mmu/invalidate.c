@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where host changes and guest faults meet.
+ *
+ * A fault reads mmu_invalidate_seq, looks its page up without a lock, takes
+ * mmu_lock and asks kvm_mmu_invalidate_retry_gfn().  A change brackets itself
+ * with begin and end.  Whatever the interleaving, a fault that looked up what
+ * the change takes away either sees the bracket open over its gfn, or sees the
+ * sequence moved, or has mapped before begin, and then the zap finds its leaf.
+ */
+#include "mmu/vm.h"
+
+void kvm_mmu_invalidate_begin(struct kvm *kvm)
+{
+	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
+	/*
+	 * Written under the lock, read without it by the early test, hence the
+	 * pokes.  A nested begin keeps the range and widens it.
+	 */
+	atomic_poke(&kvm->mmu_invalidate_in_progress, kvm->mmu_invalidate_in_progress + 1);
+	if (kvm->mmu_invalidate_in_progress == 1) {
+		atomic_poke(&kvm->mmu_invalidate_range_start, INVALID_GFN);
+		atomic_poke(&kvm->mmu_invalidate_range_end, INVALID_GFN);
+	}
+}
+
+void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
+	KVMU_WARN_ON_ONCE(kvm->mmu_invalidate_in_progress <= 0);
+
+	if (kvm->mmu_invalidate_range_start != INVALID_GFN) {
+		start = min_u64(start, kvm->mmu_invalidate_range_start);
+		end = max_u64(end, kvm->mmu_invalidate_range_end);
+	}
+	atomic_poke(&kvm->mmu_invalidate_range_start, start);
+	atomic_poke(&kvm->mmu_invalidate_range_end, end);
+}
+
+void kvm_mmu_invalidate_end(struct kvm *kvm)
+{
+	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
+	/* Before anything is reset: forgetting the range is a bug, but not a fatal one. */
+	KVMU_WARN_ON_ONCE(kvm->mmu_invalidate_range_start == INVALID_GFN);
+
+	/*
+	 * First the sequence, then the bracket: who sees it closed without the
+	 * lock also sees the sequence moved (pairs with the read barrier in
+	 * retry_gfn()).
+	 */
+	atomic_poke(&kvm->mmu_invalidate_seq, kvm->mmu_invalidate_seq + 1);
+	barrier_write();
+	atomic_poke(&kvm->mmu_invalidate_in_progress, kvm->mmu_invalidate_in_progress - 1);
+	KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0, kvm);
+	kvm->stat.invalidations++;
+}
+
+static bool invalidation_covers(const struct kvm *kvm, gfn_t gfn)
+{
+	gfn_t start = atomic_peek(&kvm->mmu_invalidate_range_start);
+
+	/* Between begin and the first range nothing is known: wait for all. */
+	if (start == INVALID_GFN)
+		return true;
+	return gfn >= start && gfn < atomic_peek(&kvm->mmu_invalidate_range_end);
+}
+
+bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn)
+{
+	if (atomic_peek(&kvm->mmu_invalidate_in_progress) && invalidation_covers(kvm, gfn))
+		return true;
+	barrier_read(); /* pairs with the write barrier in invalidate_end() */
+	return atomic_peek(&kvm->mmu_invalidate_seq) != mmu_seq;
+}
+
+bool kvm_mmu_invalidate_retry_gfn(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn)
+{
+	return kvm_mmu_invalidate_retry_gfn_unsafe(kvm, mmu_seq, gfn);
+}
+
+/* ---- the host's address space changes --------------------------------------- */
+
+struct gfn_range {
+	gfn_t start;
+	gfn_t end;
+};
+
+/* The part of @slot that [start, end) hva backs, rounded outwards to pages. */
+static bool hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t start, hva_t end,
+			      struct gfn_range *range)
+{
+	hva_t slot_end = slot->userspace_addr + (slot->npages << PAGE_SHIFT);
+
+	start = max_u64(align_down(start, PAGE_SIZE), slot->userspace_addr);
+	end = min_u64(align_up(end, PAGE_SIZE), slot_end);
+	if (start >= end)
+		return false;
+	range->start = slot->base_gfn + ((start - slot->userspace_addr) >> PAGE_SHIFT);
+	range->end = slot->base_gfn + ((end - slot->userspace_addr) >> PAGE_SHIFT);
+	return true;
+}
+
+/* Open the bracket over every gfn that the hva range backs; how many slots that was. */
+static u32 add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
+{
+	const struct kvm_memslots *slots = kvm->memslots;
+	struct gfn_range range;
+	u32 found = 0;
+
+	for (u32 i = 0; i < slots->nr; i++) {
+		if (!hva_range_in_slot(&slots->slots[i], start, end, &range))
+			continue;
+		if (!found++)
+			kvm_mmu_invalidate_begin(kvm);
+		kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
+	}
+	return found;
+}
+
+static bool zap_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
+{
+	const struct kvm_memslots *slots = kvm->memslots;
+	struct kvm_pgtable_flush flush = {0};
+	struct gfn_range range;
+
+	for (u32 i = 0; i < slots->nr; i++) {
+		if (hva_range_in_slot(&slots->slots[i], start, end, &range))
+			kvm_mmu_zap_gfn_range(kvm, range.start, range.end, &flush);
+	}
+	return kvm_pgtable_flush_owed(&flush);
+}
+
+bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end)
+{
+	struct kvm_retired retired = {0};
+	u32 found;
+
+	mmu_write_lock(&kvm->mmu_lock);
+	found = add_hva_ranges(kvm, start, end);
+	if (found) {
+		kvm->active_hva_changes++;
+		if (zap_hva_ranges(kvm, start, end))
+			kvm_flush_remote_tlbs(kvm);
+		retired = kvm_mmu_take_retired(kvm);
+	}
+	mmu_write_unlock(&kvm->mmu_lock);
+	kvm_mmu_free_retired(kvm, retired);
+	return found != 0;
+}
+
+void kvm_mmu_hva_change_end(struct kvm *kvm)
+{
+	mmu_write_lock(&kvm->mmu_lock);
+	kvm->active_hva_changes--;
+	kvm_mmu_invalidate_end(kvm);
+	mmu_write_unlock(&kvm->mmu_lock);
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a guest page fault: from the error code to an entry in the
+ * second-stage tables, or to one of the other outcomes.
+ *
+ * Each stage returns RET_PF_CONTINUE, or the outcome that ends the path.
+ */
+#include "mmu/vm.h"
+#include "pgtable/instance/ept.h"
+
+/* A fault may need a table page per level below the root. */
+#define TABLE_CACHE_MIN 4u
+
+const char *kvm_ret_pf_name(enum kvm_ret_pf ret)
+{
+	switch (ret) {
+#define OUTCOME_NAME(name, value, permuted) \
+	case RET_PF_##name:                 \
+		return "RET_PF_" #name;
+		KVM_RET_PF_OUTCOMES(OUTCOME_NAME)
+	case RET_PF_NR:
+		break;
+	}
+	return "RET_PF_?";
+}
+
+/* ---- stage: is there memory at all? ------------------------------------------ */
+
+/* Look the slot up and take from it what the rest of the path needs. */
+static bool snapshot_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	const struct kvm_memory_slot *slot;
+
+	mmu_host_rcu_read_lock();
+	slot = kvm_gfn_to_memslot(vcpu->kvm, fault->gfn);
+	fault->slot = slot;
+	if (slot) {
+		fault->hva = kvm_slot_gfn_to_hva(slot, fault->gfn);
+		fault->slot_flags = slot->flags;
+	}
+	mmu_host_rcu_read_unlock();
+	return slot != NULL;
+}
+
+static bool writes_to_rom(const struct kvm_page_fault *fault)
+{
+	return fault->write && (fault->slot_flags & KVM_SLOT_READONLY);
+}
+
+static u64 memslot_generation(struct kvm *kvm)
+{
+	u64 generation;
+
+	mmu_host_rcu_read_lock();
+	generation = atomic_observe(&kvm->memslots)->generation;
+	mmu_host_rcu_read_unlock();
+	return generation;
+}
+
+/* The vCPU asked for this gfn before, and no slot has come or gone since. */
+static bool is_cached_mmio(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
+{
+	return vcpu->mmio_gfn == fault->gfn && vcpu->mmio_gen == memslot_generation(vcpu->kvm);
+}
+
+static enum kvm_ret_pf prepare_memory_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault,
+					    int error)
+{
+	vcpu->has_memory_fault = true;
+	vcpu->memory_fault = (struct kvm_memory_fault){
+		.gpa = gfn_to_gpa(fault->gfn),
+		.size = PAGE_SIZE,
+		.flags = fault->is_private ? KVM_MEMORY_FAULT_PRIVATE : 0,
+	};
+	fault->error = error;
+	return RET_PF_USER;
+}
+
+static enum kvm_ret_pf classify_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	if (fault->rsvd)
+		return RET_PF_INVALID; /* a misconfigured entry: we never make one */
+	if (is_cached_mmio(vcpu, fault))
+		return RET_PF_EMULATE;
+
+	u64 generation = memslot_generation(vcpu->kvm);
+
+	if (!snapshot_slot(vcpu, fault)) {
+		/* A private access is never a device access (KVM API document, 6.x
+		 * KVM_EXIT_MEMORY_FAULT). */
+		if (fault->is_private)
+			return prepare_memory_fault(vcpu, fault, -EFAULT);
+		vcpu->mmio_gfn = fault->gfn;
+		vcpu->mmio_gen = generation;
+		return RET_PF_EMULATE;
+	}
+	return writes_to_rom(fault) ? RET_PF_EMULATE : RET_PF_CONTINUE;
+}
+
+/* ---- stage: nothing but a stale TLB? ----------------------------------------- */
+
+static bool leaf_allows(const struct kvm_pgtable_leaf *leaf, const struct kvm_page_fault *fault)
+{
+	enum kvm_pgtable_prot need = fault->write  ? KVM_PGTABLE_PROT_W
+				     : fault->exec ? KVM_PGTABLE_PROT_X
+						   : KVM_PGTABLE_PROT_R;
+
+	return leaf->present && (leaf->prot & need);
+}
+
+/*
+ * Lock-free.  Another vCPU may have mapped the page since this one walked; then
+ * nothing is left to do.  RET_PF_INVALID: not a fault for this path.
+ */
+static enum kvm_ret_pf fast_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm_pgtable_leaf leaf;
+	int err;
+
+	mmu_host_rcu_read_lock();
+	err = ept_get_leaf(&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), &leaf);
+	mmu_host_rcu_read_unlock();
+	if (err) {
+		/* Beyond what the tables can translate: no slot can be there either. */
+		return RET_PF_INVALID;
+	}
+	fault->walk_level = (enum pg_level)leaf.level;
+	return leaf_allows(&leaf, fault) ? RET_PF_SPURIOUS : RET_PF_INVALID;
+}
+
+/* ---- stage: table pages, while we may sleep ------------------------------------ */
+
+static enum kvm_ret_pf topup_table_cache(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm_pgtable_cache *cache = &vcpu->table_cache;
+
+	if (likely(cache->nr >= TABLE_CACHE_MIN))
+		return RET_PF_CONTINUE;
+	fault->error = table_arena_fill(&vcpu->kvm->arena, cache, KVM_PGTABLE_CACHE_PAGES);
+	if (cache->nr >= TABLE_CACHE_MIN)
+		return RET_PF_CONTINUE;
+	return RET_PF_USER;
+}
+
+/* ---- stage: the page ------------------------------------------------------------ */
+
+/* How big may a leaf be, by the slot's size and by hva and gfn being congruent? */
+static enum pg_level slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	enum pg_level level = PG_LEVEL_4K;
+
+	while (level < KVM_MMU_MAX_LEVEL) {
+		enum pg_level next = (enum pg_level)(level + 1);
+		u64 pages = pages_per_level(next);
+		gfn_t first = align_down(gfn, pages);
+
+		if (first < slot->base_gfn || first + pages > slot->base_gfn + slot->npages)
+			break;
+		if (!is_aligned(kvm_slot_gfn_to_hva(slot, first), pages << PAGE_SHIFT))
+			break;
+		level = next;
+	}
+	return level;
+}
+
+/*
+ * The slot as it is now that the sequence has been read: what an earlier look
+ * found may have been deleted before, and then nothing would tell.
+ */
+static enum kvm_ret_pf resolve_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	enum kvm_ret_pf ret = RET_PF_RETRY;
+
+	mmu_host_rcu_read_lock();
+	fault->slot = kvm_gfn_to_memslot(vcpu->kvm, fault->gfn);
+	if (fault->slot) {
+		fault->hva = kvm_slot_gfn_to_hva(fault->slot, fault->gfn);
+		fault->slot_flags = fault->slot->flags;
+		fault->max_level = slot_max_level(fault->slot, fault->gfn);
+		ret = RET_PF_CONTINUE;
+	}
+	mmu_host_rcu_read_unlock();
+	return ret;
+}
+
+/* The host refused.  A poisoned page and a pending signal are no memory faults. */
+static enum kvm_ret_pf handle_error_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault,
+					int err)
+{
+	if (err == -EFAULT)
+		return prepare_memory_fault(vcpu, fault, err);
+	fault->error = err;
+	return RET_PF_USER;
+}
+
+/* Private and shared are different memory; what the access wants must be what is there. */
+static enum kvm_ret_pf faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	/* No slot carries private memory yet: any private access is a mismatch. */
+	return prepare_memory_fault(vcpu, fault, -EFAULT);
+}
+
+/*
+ * Make the page resident, sleeping where a real access would.  A read maps
+ * read-only: the host may have answered with a page it will copy on write.
+ */
+static enum kvm_ret_pf faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	int err;
+
+	if (fault->is_private)
+		return faultin_pfn_private(vcpu, fault);
+	err = mmu_host_faultin_page(fault->hva, fault->write);
+	if (err)
+		return handle_error_pfn(vcpu, fault, err);
+	fault->pfn = hva_to_pfn(fault->hva);
+	fault->map_writable = fault->write && !(fault->slot_flags & KVM_SLOT_READONLY);
+
+	/*
+	 * Bigger only where nothing smaller hangs in the tables yet, so that the
+	 * question is asked once per block and not once per page.
+	 */
+	fault->req_level = PG_LEVEL_4K;
+	if (fault->walk_level > PG_LEVEL_4K && fault->max_level > PG_LEVEL_4K)
+		fault->req_level = mmu_host_resident_level(fault->hva, fault->max_level);
+	return RET_PF_CONTINUE;
+}
+
+/* ---- stage: the entry ------------------------------------------------------------- */
+
+/*
+ * With mmu_lock held: may what was found without it still be used?  Private
+ * pages do not come from the host's address space, but slots and attributes
+ * move under them all the same, so the sequence counts for them too.
+ */
+static bool is_page_fault_stale(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
+{
+	if (vcpu->mmu->root_epoch != vcpu->kvm->root_epoch)
+		return true;
+	return kvm_mmu_invalidate_retry_gfn(vcpu->kvm, fault->mmu_seq, fault->gfn);
+}
+
+/* The access that faulted is about to happen: what the CPU would set then is set now. */
+static enum kvm_pgtable_prot leaf_prot(const struct kvm_page_fault *fault)
+{
+	enum kvm_pgtable_prot prot =
+		KVM_PGTABLE_PROT_R | KVM_PGTABLE_PROT_X | KVM_PGTABLE_PROT_ACCESSED;
+
+	if (fault->map_writable)
+		prot |= KVM_PGTABLE_PROT_W;
+	if (fault->write)
+		prot |= KVM_PGTABLE_PROT_DIRTY;
+	return prot;
+}
+
+static enum kvm_ret_pf map_outcome(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault,
+				   const struct kvm_pgtable_map *map, int err)
+{
+	if (err == -EAGAIN)
+		return RET_PF_RETRY; /* another vCPU was faster */
+	if (err) {
+		fault->error = err;
+		return RET_PF_USER;
+	}
+	if (!map->installed)
+		return RET_PF_SPURIOUS;
+	fault->goal_level = (enum pg_level)map->level;
+	vcpu->stat.pages_mapped[map->level] += map->installed;
+	return RET_PF_FIXED;
+}
+
+/*
+ * Install the leaf.  No flush is owed: a fault only adds translations or
+ * permissions, and a TLB that still holds the lesser ones faults once more.
+ */
+static enum kvm_ret_pf map_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	u64 pages = pages_per_level(fault->req_level);
+	struct kvm_pgtable_map map = {
+		.addr = gfn_to_gpa(align_down(fault->gfn, pages)),
+		.size = pages << PAGE_SHIFT,
+		.hpa = align_down(fault->pfn, pages) << PAGE_SHIFT,
+		.prot = leaf_prot(fault),
+		.max_level = (u8)fault->req_level,
+		.flags = KVM_PGTABLE_WALK_SHARED | KVM_PGTABLE_WALK_HANDLE_FAULT,
+		.cache = &vcpu->table_cache,
+	};
+
+	return map_outcome(vcpu, fault, &map, ept_map(&vcpu->kvm->pgt, &map));
+}
+
+/* ---- the path ----------------------------------------------------------------------- */
+
+enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm *kvm = vcpu->kvm;
+	enum kvm_ret_pf ret;
+
+	ret = classify_fault(vcpu, fault);
+	if (ret != RET_PF_CONTINUE)
+		return ret;
+	ret = fast_page_fault(vcpu, fault);
+	if (ret != RET_PF_INVALID)
+		return ret;
+	ret = topup_table_cache(vcpu, fault);
+	if (ret != RET_PF_CONTINUE)
+		return ret;
+
+	fault->mmu_seq = atomic_peek(&kvm->mmu_invalidate_seq);
+	barrier_read(); /* the sequence first, then the page: pairs with invalidate_end() */
+
+	if (kvm_mmu_invalidate_retry_gfn_unsafe(kvm, fault->mmu_seq, fault->gfn))
+		return RET_PF_RETRY;
+	ret = resolve_slot(vcpu, fault);
+	if (ret != RET_PF_CONTINUE)
+		return ret;
+	ret = faultin_pfn(vcpu, fault);
+	if (ret != RET_PF_CONTINUE)
+		return ret;
+
+	mmu_read_lock(&kvm->mmu_lock);
+	ret = is_page_fault_stale(vcpu, fault) ? RET_PF_RETRY : map_fault(vcpu, fault);
+	mmu_read_unlock(&kvm->mmu_lock);
+	return ret;
+}
+
+/* The one place where a fault is put together. */
+static enum kvm_ret_pf kvm_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa,
+					     u64 error_code, bool prefetch, int *err)
+{
+	struct kvm_page_fault fault = {
+		.addr = cr2_or_gpa,
+		.error_code = error_code,
+		.prefetch = prefetch,
+		.exec = error_code & PFERR_FETCH_MASK,
+		.write = error_code & PFERR_WRITE_MASK,
+		.present = error_code & PFERR_PRESENT_MASK,
+		.rsvd = error_code & PFERR_RSVD_MASK,
+		.user = error_code & PFERR_USER_MASK,
+		.is_tdp = vcpu->mmu->page_fault == kvm_tdp_page_fault,
+		.is_private = error_code & PFERR_PRIVATE_ACCESS,
+		.gfn = gpa_to_gfn(cr2_or_gpa),
+		.max_level = PG_LEVEL_4K,
+		.req_level = PG_LEVEL_4K,
+		.goal_level = PG_LEVEL_4K,
+	};
+	enum kvm_ret_pf ret;
+
+	/* A direct call for the handler that nearly always is the one. */
+	ret = likely(fault.is_tdp) ? kvm_tdp_page_fault(vcpu, &fault)
+				   : vcpu->mmu->page_fault(vcpu, &fault);
+	*err = fault.error;
+	return ret;
+}
+
+static void count_fault(struct kvm_vcpu *vcpu, u64 error_code, enum kvm_ret_pf ret)
+{
+	struct kvm_vcpu_stat *stat = &vcpu->stat;
+
+	stat->pf_taken++;
+	stat->pf_by_outcome[ret]++;
+	if (ret == RET_PF_EMULATE)
+		stat->pf_mmio++;
+	if (error_code & PFERR_GUEST_PAGE_MASK)
+		stat->pf_guest_table++;
+	if (error_code & PFERR_FETCH_MASK)
+		stat->pf_exec++;
+	else if (error_code & PFERR_WRITE_MASK)
+		stat->pf_write++;
+	else
+		stat->pf_read++;
+}
+
+enum kvm_mmu_verdict kvm_mmu_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa, u64 error_code,
+					int *err)
+{
+	enum kvm_ret_pf ret;
+
+	kvmu_assert(atomic_peek(&vcpu->mode) == OUTSIDE_GUEST_MODE);
+	vcpu->has_memory_fault = false;
+	*err = -EIO;
+	if (unlikely(atomic_peek(&vcpu->kvm->vm_bugged)))
+		return KVM_MMU_EXIT_USER;
+
+	ret = kvm_mmu_do_page_fault(vcpu, cr2_or_gpa, error_code, false, err);
+	count_fault(vcpu, error_code, ret);
+	switch (ret) {
+	case RET_PF_RETRY:
+	case RET_PF_FIXED:
+	case RET_PF_SPURIOUS:
+		return KVM_MMU_RESUME_GUEST;
+	case RET_PF_EMULATE:
+		return KVM_MMU_EMULATE;
+	case RET_PF_USER:
+		return KVM_MMU_EXIT_USER;
+	case RET_PF_CONTINUE:
+	case RET_PF_INVALID:
+	case RET_PF_NR:
+		break;
+	}
+	KVM_BUG_ON(ret == RET_PF_INVALID || ret == RET_PF_CONTINUE, vcpu->kvm);
+	*err = -EIO;
+	return KVM_MMU_EXIT_USER;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Life of a VM's memory and of its vCPUs' part in it; table pages; zapping. */
+#include "mmu/vm.h"
+#include "pgtable/instance/ept.h"
+
+/* ---- table pages --------------------------------------------------------------- */
+
+static void *source_alloc_chunk(void *ctx, size_t bytes)
+{
+	(void)ctx;
+	return mmu_host_alloc_chunk(bytes);
+}
+
+static void source_free_chunk(void *ctx, void *chunk, size_t bytes)
+{
+	(void)ctx;
+	mmu_host_free_chunk(chunk, bytes);
+}
+
+static const struct table_arena_source table_source = {
+	.alloc_chunk = source_alloc_chunk,
+	.free_chunk = source_free_chunk,
+};
+
+static void *ops_alloc_table(void *ctx)
+{
+	struct kvm *kvm = ctx;
+
+	return table_arena_alloc(&kvm->arena);
+}
+
+static void ops_free_table(void *ctx, void *table)
+{
+	struct kvm *kvm = ctx;
+
+	table_arena_free(&kvm->arena, table);
+}
+
+/* Only walks under mmu_lock for writing unlink tables, so the list needs no lock of its own. */
+static void ops_retire_table(void *ctx, void *table)
+{
+	struct kvm *kvm = ctx;
+
+	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
+	table_list_push(&kvm->retired.first, table);
+}
+
+static void *ops_alloc_root(void *ctx, size_t bytes)
+{
+	struct kvm *kvm = ctx;
+
+	return table_arena_alloc_root(&kvm->arena, bytes);
+}
+
+static void ops_free_root(void *ctx, void *root, size_t bytes)
+{
+	struct kvm *kvm = ctx;
+
+	table_arena_free_root(&kvm->arena, root, bytes);
+}
+
+static const struct kvm_pgtable_ops table_ops = {
+	.alloc_table = ops_alloc_table,
+	.free_table = ops_free_table,
+	.retire_table = ops_retire_table,
+	.alloc_root = ops_alloc_root,
+	.free_root = ops_free_root,
+};
+
+struct kvm_retired kvm_mmu_take_retired(struct kvm *kvm)
+{
+	struct kvm_retired retired = kvm->retired;
+
+	kvm->retired.first = NULL;
+	return retired;
+}
+
+void kvm_mmu_free_retired(struct kvm *kvm, struct kvm_retired retired)
+{
+	if (!retired.first)
+		return;
+	mmu_host_synchronize_rcu();
+	table_arena_free_list(&kvm->arena, &retired.first);
+}
+
+/* ---- zapping ---------------------------------------------------------------------- */
+
+void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_flush *flush)
+{
+	u64 before = flush->entries;
+	int err;
+
+	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
+	err = ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
+	/*
+	 * Ranges come from slots, which were checked, so only a block that sticks
+	 * out can fail here, for want of a table page.  To keep a translation that
+	 * must go is no option; the VM ends, the process does not.
+	 */
+	KVM_BUG_ON(err, kvm);
+	kvm->stat.invalidated_leaves += flush->entries - before;
+}
+
+void kvm_mmu_zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	struct kvm_pgtable_flush flush = {0};
+
+	kvm_mmu_zap_gfn_range(kvm, start, end, &flush);
+	if (kvm_pgtable_flush_owed(&flush))
+		kvm_flush_remote_tlbs(kvm);
+}
+
+/* ---- the VM ------------------------------------------------------------------------ */
+
+static int init_tables(struct kvm *kvm)
+{
+	const struct kvm_pgtable_config config = {
+		.input_bits = KVM_MMU_INPUT_BITS,
+		.accessed_dirty = true,
+		.ctx = kvm,
+		.ops = &table_ops,
+	};
+	int err = table_arena_init(&kvm->arena, &table_source, PAGE_SHIFT);
+
+	if (err)
+		return err;
+	err = ept_init(&kvm->pgt, &config);
+	if (err)
+		table_arena_destroy(&kvm->arena);
+	return err;
+}
+
+int kvm_mmu_init_vm(struct kvm *kvm)
+{
+	int err;
+
+	kvm->memslots = mmu_host_alloc(sizeof(*kvm->memslots));
+	if (!kvm->memslots)
+		return -ENOMEM;
+	/* 0 is "never looked" in a vCPU's MMIO cache. */
+	kvm->memslots->generation = 1;
+	err = init_tables(kvm);
+	if (err) {
+		mmu_host_free(kvm->memslots);
+		return err;
+	}
+	mmu_rwlock_init(&kvm->mmu_lock, MMU_LOCK_RANK_MMU);
+	mmu_mutex_init(&kvm->slots_lock, MMU_LOCK_RANK_SLOTS);
+	kvm->mmu_invalidate_range_start = INVALID_GFN;
+	kvm->mmu_invalidate_range_end = INVALID_GFN;
+	return 0;
+}
+
+void kvm_mmu_uninit_vm(struct kvm *kvm)
+{
+	ept_destroy(&kvm->pgt);
+	table_arena_free_list(&kvm->arena, &kvm->retired.first);
+	table_arena_destroy(&kvm->arena);
+	mmu_host_free(kvm->memslots);
+	mmu_mutex_destroy(&kvm->slots_lock);
+	mmu_rwlock_destroy(&kvm->mmu_lock);
+}
+
+void kvm_vm_bugged(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	u32 i;
+
+	atomic_poke(&kvm->vm_bugged, true);
+	kvm_for_each_vcpu (i, vcpu, kvm)
+		kvm_make_request(vcpu, KVM_REQ_VM_DEAD);
+}
+
+/* ---- vCPUs -------------------------------------------------------------------------- */
+
+static void init_vcpu_mmu(struct kvm *kvm, struct kvm_vcpu *vcpu)
+{
+	vcpu->root_mmu = (struct kvm_mmu){
+		.page_fault = kvm_tdp_page_fault,
+		.root_epoch = kvm->root_epoch,
+		.root = kvm->pgt.root,
+		.root_level = kvm->pgt.levels,
+	};
+	vcpu->mmu = &vcpu->root_mmu;
+}
+
+int kvm_mmu_add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id)
+{
+	int err = 0;
+
+	vcpu->kvm = kvm;
+	vcpu->vcpu_id = vcpu_id;
+	init_vcpu_mmu(kvm, vcpu);
+
+	mmu_write_lock(&kvm->mmu_lock);
+	vcpu->vcpu_idx = kvm->nr_vcpus;
+	if (vcpu->vcpu_idx == KVM_MAX_VCPUS) {
+		err = -EINVAL;
+	} else {
+		/* First the pointer, then the number: pairs with kvm_for_each_vcpu(). */
+		atomic_publish(&kvm->vcpus[vcpu->vcpu_idx], vcpu);
+		atomic_publish(&kvm->nr_vcpus, vcpu->vcpu_idx + 1);
+	}
+	mmu_write_unlock(&kvm->mmu_lock);
+	return err;
+}
+
+void kvm_mmu_destroy_vcpu(struct kvm_vcpu *vcpu)
+{
+	table_arena_drain(&vcpu->kvm->arena, &vcpu->table_cache);
+}

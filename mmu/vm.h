@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside the MMU only: what its files share beside the public headers. */
+#ifndef KVMU_MMU_VM_H
+#define KVMU_MMU_VM_H
+
+#include "mmu/mmu.h"
+
+/* Bits of guest-physical address that the second stage translates. */
+#define KVM_MMU_INPUT_BITS 48
+
+/* Largest leaf we make. */
+#define KVM_MMU_MAX_LEVEL PG_LEVEL_2M
+
+/*
+ * Remove all leaves of [start, end) gfn and, when any was there, flush.
+ * mmu_lock for writing.
+ */
+void kvm_mmu_zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* begin / range_add / end, retry by gfn, and host changes against faults. */
+#include "tests/mmu/test_vm.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+
+static int setup(void **state)
+{
+	*state = test_vm_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	test_vm_free(*state);
+	return 0;
+}
+
+static const u64 first_seqs[] = {
+	0, BIT_ULL(31) - 1, BIT_ULL(32) - 1, BIT_ULL(63) - 1, ~0ull,
+};
+
+/* A bracket over [10, 20), asked from inside and after, for sequences near each edge. */
+static void retry_is_by_gfn_and_by_sequence(void **state)
+{
+	struct test_vm *vm = *state;
+	struct kvm *kvm = &vm->kvm;
+
+	for (size_t i = 0; i < ARRAY_SIZE(first_seqs); i++) {
+		u64 seq = first_seqs[i];
+
+		mmu_write_lock(&kvm->mmu_lock);
+		kvm->mmu_invalidate_seq = seq;
+		assert_false(kvm_mmu_invalidate_retry_gfn(kvm, seq, 15));
+		kvm_mmu_invalidate_begin(kvm);
+		assert_true(kvm_mmu_invalidate_retry_gfn(kvm, seq, 1000)); /* no range yet */
+		kvm_mmu_invalidate_range_add(kvm, 10, 20);
+		assert_true(kvm_mmu_invalidate_retry_gfn(kvm, seq, 10));
+		assert_true(kvm_mmu_invalidate_retry_gfn(kvm, seq, 19));
+		assert_false(kvm_mmu_invalidate_retry_gfn(kvm, seq, 9));
+		assert_false(kvm_mmu_invalidate_retry_gfn(kvm, seq, 20));
+		kvm_mmu_invalidate_end(kvm);
+		assert_true(kvm_mmu_invalidate_retry_gfn(kvm, seq, 15));
+		assert_false(kvm_mmu_invalidate_retry_gfn(kvm, kvm->mmu_invalidate_seq, 15));
+		mmu_write_unlock(&kvm->mmu_lock);
+	}
+}
+
+static void nested_brackets_cover_the_union(void **state)
+{
+	struct test_vm *vm = *state;
+	struct kvm *kvm = &vm->kvm;
+	u64 seq;
+
+	mmu_write_lock(&kvm->mmu_lock);
+	kvm_mmu_invalidate_begin(kvm);
+	kvm_mmu_invalidate_range_add(kvm, 10, 20);
+	kvm_mmu_invalidate_begin(kvm);
+	kvm_mmu_invalidate_range_add(kvm, 40, 50);
+	seq = kvm->mmu_invalidate_seq;
+	assert_true(kvm_mmu_invalidate_retry_gfn(kvm, seq, 10));
+	assert_true(kvm_mmu_invalidate_retry_gfn(kvm, seq, 49));
+	assert_false(kvm_mmu_invalidate_retry_gfn(kvm, seq, 50));
+	kvm_mmu_invalidate_end(kvm);
+	seq = kvm->mmu_invalidate_seq;
+	assert_true(kvm_mmu_invalidate_retry_gfn(kvm, seq, 10));
+	kvm_mmu_invalidate_end(kvm);
+	assert_int_equal(kvm->mmu_invalidate_in_progress, 0);
+	assert_false(kvm->vm_bugged);
+	mmu_write_unlock(&kvm->mmu_lock);
+}
+
+static void end_without_begin_bugs_the_vm(void **state)
+{
+	struct test_vm *vm = *state;
+	int err;
+
+	mmu_write_lock(&vm->kvm.mmu_lock);
+	kvm_mmu_invalidate_end(&vm->kvm);
+	mmu_write_unlock(&vm->kvm.mmu_lock);
+	assert_true(vm->kvm.vm_bugged);
+	assert_int_equal(test_fault(vm, TEST_GPA, 0, &err), KVM_MMU_EXIT_USER);
+	assert_int_equal(err, -EIO);
+}
+
+static void host_change_zaps_its_range_and_no_more(void **state)
+{
+	struct test_vm *vm = *state;
+	hva_t start = ptr_to_hva(vm->memory) + 2 * PAGE_SIZE;
+	int err;
+
+	for (u64 i = 0; i < 6; i++)
+		test_fault(vm, TEST_GPA + i * PAGE_SIZE, PFERR_WRITE_MASK, &err);
+	assert_true(kvm_mmu_hva_change_begin(&vm->kvm, start, start + 2 * PAGE_SIZE));
+	for (u64 i = 0; i < 6; i++)
+		assert_int_equal(test_leaf(vm, TEST_GPA + i * PAGE_SIZE).present, i < 2 || i > 3);
+	/* Inside: no progress.  Outside: no delay. */
+	test_fault(vm, TEST_GPA + 2 * PAGE_SIZE, PFERR_WRITE_MASK, &err);
+	assert_int_equal(test_outcomes(vm, RET_PF_RETRY), 1);
+	test_fault(vm, TEST_GPA + 9 * PAGE_SIZE, PFERR_WRITE_MASK, &err);
+	assert_true(test_leaf(vm, TEST_GPA + 9 * PAGE_SIZE).present);
+	kvm_mmu_hva_change_end(&vm->kvm);
+	test_fault(vm, TEST_GPA + 2 * PAGE_SIZE, PFERR_WRITE_MASK, &err);
+	assert_true(test_leaf(vm, TEST_GPA + 2 * PAGE_SIZE).present);
+}
+
+static void change_elsewhere_opens_no_bracket(void **state)
+{
+	struct test_vm *vm = *state;
+	hva_t start = ptr_to_hva(vm->memory);
+
+	assert_false(kvm_mmu_hva_change_begin(&vm->kvm, start - PAGE_SIZE, start));
+	assert_false(kvm_mmu_hva_change_begin(&vm->kvm, start + TEST_BYTES,
+					      start + TEST_BYTES + PAGE_SIZE));
+	assert_int_equal(vm->kvm.mmu_invalidate_in_progress, 0);
+}
+
+/* ---- faults and changes from several threads ----------------------------------- */
+
+#define ROUNDS 400
+#define PAGES  16
+
+struct racer {
+	struct test_vm *vm;
+	struct kvm_vcpu *vcpu;
+	bool stop;
+};
+
+static void *fault_all_the_time(void *arg)
+{
+	struct racer *racer = arg;
+	int err;
+
+	for (u64 i = 0; !atomic_peek(&racer->stop); i++)
+		kvm_mmu_page_fault(racer->vcpu, TEST_GPA + (i % PAGES) * PAGE_SIZE,
+				   i & 1 ? PFERR_WRITE_MASK : 0, &err);
+	return NULL;
+}
+
+/*
+ * While a bracket is open nothing of its range may be mapped, whatever the
+ * faulting threads were doing when it opened.
+ */
+static void open_bracket_keeps_its_range_unmapped(void **state)
+{
+	struct test_vm *vm = *state;
+	hva_t start = ptr_to_hva(vm->memory);
+	struct racer racers[TEST_VCPUS];
+	pthread_t threads[TEST_VCPUS];
+
+	for (u32 i = 0; i < TEST_VCPUS; i++) {
+		racers[i] = (struct racer){.vm = vm, .vcpu = &vm->vcpu[i]};
+		assert_int_equal(pthread_create(&threads[i], NULL, fault_all_the_time, &racers[i]),
+				 0);
+	}
+	for (int round = 0; round < ROUNDS; round++) {
+		assert_true(kvm_mmu_hva_change_begin(&vm->kvm, start, start + PAGES * PAGE_SIZE));
+		madvise(vm->memory, PAGES * PAGE_SIZE, MADV_DONTNEED);
+		for (u64 page = 0; page < PAGES; page++)
+			assert_false(test_leaf(vm, TEST_GPA + page * PAGE_SIZE).present);
+		kvm_mmu_hva_change_end(&vm->kvm);
+	}
+	for (u32 i = 0; i < TEST_VCPUS; i++) {
+		atomic_poke(&racers[i].stop, true);
+		pthread_join(threads[i], NULL);
+	}
+	assert_int_equal(vm->kvm.mmu_invalidate_in_progress, 0);
+}
+
+/* A slot that comes and goes while faults hit it: no leaf survives its slot. */
+static void deleted_slot_leaves_no_leaf(void **state)
+{
+	struct test_vm *vm = *state;
+	struct racer racer = {.vm = vm, .vcpu = &vm->vcpu[1]};
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, fault_all_the_time, &racer), 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		assert_int_equal(test_set_slot(vm, 0, 0, TEST_GPA, 0, NULL), 0);
+		for (u64 page = 0; page < PAGES; page++)
+			assert_false(test_leaf(vm, TEST_GPA + page * PAGE_SIZE).present);
+		assert_int_equal(test_set_slot(vm, 0, 0, TEST_GPA, TEST_BYTES, vm->memory), 0);
+	}
+	atomic_poke(&racer.stop, true);
+	pthread_join(thread, NULL);
+}
+
+/* ---- the kick protocol ------------------------------------------------------------ */
+
+static void *serve_requests(void *arg)
+{
+	struct racer *racer = arg;
+
+	while (!atomic_peek(&racer->stop)) {
+		kvm_vcpu_enter_guest_mode(racer->vcpu);
+		while (!atomic_peek(&racer->vcpu->requests) && !atomic_peek(&racer->stop))
+			cpu_relax();
+		kvm_vcpu_leave_guest_mode(racer->vcpu);
+		atomic_and(&racer->vcpu->requests, ~(u32)KVM_REQ_TLB_FLUSH);
+	}
+	return NULL;
+}
+
+static void flush_waits_for_guests_and_only_for_them(void **state)
+{
+	struct test_vm *vm = *state;
+	struct racer racer = {.vm = vm, .vcpu = &vm->vcpu[2]};
+	pthread_t thread;
+
+	kvm_flush_remote_tlbs(&vm->kvm); /* all outside: returns at once, leaves the request */
+	assert_true(vm->vcpu[0].requests & KVM_REQ_TLB_FLUSH);
+	assert_int_equal(pthread_create(&thread, NULL, serve_requests, &racer), 0);
+	for (int i = 0; i < 1000; i++) {
+		kvm_flush_remote_tlbs(&vm->kvm);
+		assert_true(atomic_peek(&vm->vcpu[2].mode) == OUTSIDE_GUEST_MODE ||
+			    !(atomic_peek(&vm->vcpu[2].requests) & KVM_REQ_TLB_FLUSH));
+	}
+	atomic_poke(&racer.stop, true);
+	pthread_join(thread, NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(retry_is_by_gfn_and_by_sequence),
+		TEST(nested_brackets_cover_the_union),
+		TEST(end_without_begin_bugs_the_vm),
+		TEST(host_change_zaps_its_range_and_no_more),
+		TEST(change_elsewhere_opens_no_bracket),
+		TEST(open_bracket_keeps_its_range_unmapped),
+		TEST(deleted_slot_leaves_no_leaf),
+		TEST(flush_waits_for_guests_and_only_for_them),
+	};
+
+	return cmocka_run_group_tests_name("invalidate", tests, NULL, NULL);
+}
