@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fault path without a CPU: one call of kvm_mmu_page_fault() per page of
+ * fresh anonymous memory, beside the host's own fault (the floor: a plain
+ * store to each page) measured in turn in the same run.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "mmu/mmu.h"
+
+#define PAGES  16384ull
+#define ROUNDS 7
+#define GPA    0x100000000ull
+
+static double now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static char *fresh_memory(void)
+{
+	char *memory = mmap(NULL, PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, PAGES * PAGE_SIZE, MADV_NOHUGEPAGE)) {
+		perror("bench_fault: mmap");
+		exit(1);
+	}
+	return memory;
+}
+
+static double host_ns_per_page(void)
+{
+	char *memory = fresh_memory();
+	double start = now_ns();
+
+	for (u64 i = 0; i < PAGES; i++)
+		*(volatile char *)(memory + i * PAGE_SIZE) = 1;
+	start = (now_ns() - start) / (double)PAGES;
+	munmap(memory, PAGES * PAGE_SIZE);
+	return start;
+}
+
+static double populate_ns_per_page(void)
+{
+	char *memory = fresh_memory();
+	double start = now_ns();
+
+	for (u64 i = 0; i < PAGES; i++) {
+		if (mmu_host_faultin_page(ptr_to_hva(memory) + i * PAGE_SIZE, true))
+			exit(1);
+	}
+	start = (now_ns() - start) / (double)PAGES;
+	munmap(memory, PAGES * PAGE_SIZE);
+	return start;
+}
+
+struct bench_vm {
+	struct kvm kvm;
+	struct kvm_vcpu vcpu;
+};
+
+static struct bench_vm *vm_with_slot(const char *memory)
+{
+	struct bench_vm *vm = aligned_alloc(_Alignof(struct bench_vm), sizeof(*vm));
+	const struct kvm_slot_request slot = {
+		.guest_phys_addr = GPA,
+		.memory_size = PAGES * PAGE_SIZE,
+		.userspace_addr = ptr_to_hva(memory),
+	};
+
+	if (!vm)
+		exit(1);
+	memset(vm, 0, sizeof(*vm));
+	if (kvm_mmu_init_vm(&vm->kvm) || kvm_mmu_add_vcpu(&vm->kvm, &vm->vcpu, 0) ||
+	    kvm_set_memory_region(&vm->kvm, &slot))
+		exit(1);
+	return vm;
+}
+
+static double guest_ns_per_page(void)
+{
+	char *memory = fresh_memory();
+	struct bench_vm *vm = vm_with_slot(memory);
+	double start = now_ns();
+	int err;
+
+	for (u64 i = 0; i < PAGES; i++) {
+		if (kvm_mmu_page_fault(&vm->vcpu, GPA + i * PAGE_SIZE, PFERR_WRITE_MASK, &err) !=
+		    KVM_MMU_RESUME_GUEST)
+			exit(1);
+	}
+	start = (now_ns() - start) / (double)PAGES;
+	kvm_mmu_destroy_vcpu(&vm->vcpu);
+	kvm_mmu_uninit_vm(&vm->kvm);
+	free(vm);
+	munmap(memory, PAGES * PAGE_SIZE);
+	return start;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a;
+	double y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+	qsort(values, ROUNDS, sizeof(*values), compare);
+	return values[ROUNDS / 2];
+}
+
+int main(void)
+{
+	double host[ROUNDS];
+	double populate[ROUNDS];
+	double guest[ROUNDS];
+	double floor_ns;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		host[i] = host_ns_per_page();
+		populate[i] = populate_ns_per_page();
+		guest[i] = guest_ns_per_page();
+	}
+	floor_ns = median(host);
+	printf("host's own anonymous fault        %8.0f ns/page\n", floor_ns);
+	printf("page made resident by madvise     %8.0f ns/page  %5.2f x\n", median(populate),
+	       populate[ROUNDS / 2] / floor_ns);
+	printf("kvm_mmu_page_fault(), new page    %8.0f ns/page  %5.2f x  budget 2000\n",
+	       median(guest), guest[ROUNDS / 2] / floor_ns);
+	return 0;
+}
