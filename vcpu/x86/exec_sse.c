@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The SSE family: its table and what its select functions have in common.
+ * When SSE instructions are refused: SDM vol. 3, table 2-2 and 13.1.
+ */
+#include "vcpu/x86/exec_sse.h"
+
+static const struct x86_op *sse_raise_ud(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	x86_raise_op(cpu, op, X86_UD);
+}
+
+static const struct x86_op *sse_raise_nm(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	x86_raise_op(cpu, op, X86_NM);
+}
+
+x86_op_fn *x86_sse_refused(const struct x86_decode *d)
+{
+	if (d->mode & X86_MODE_SSE_UD)
+		return sse_raise_ud;
+	if (d->mode & X86_MODE_TS)
+		return sse_raise_nm;
+	return NULL;
+}
+
+void x86_sse_take_imm(struct x86_decode *d)
+{
+	for (unsigned int n = 0; n < d->insn->operand_count_visible; n++)
+		if (x86_dec_is_imm(d, n))
+			d->op->imm = (u8)d->operands[n].imm.value.u;
+}
+
+x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm)
+{
+	x86_op_fn *refused = x86_sse_refused(d);
+
+	if (!x86_dec_is_xmm(d, 0))
+		return NULL;
+	if (refused)
+		return refused;
+	d->op->dst = x86_dec_vec(d, 0);
+	x86_sse_take_imm(d);
+	if (x86_dec_is_mem(d, 1)) {
+		x86_dec_mem(d, 1);
+		return rm;
+	}
+	if (!x86_dec_is_xmm(d, 1))
+		return NULL;
+	d->op->src = x86_dec_vec(d, 1);
+	return rr;
+}
+
+#define ENTRY(mnemonic, name) {ZYDIS_MNEMONIC_##mnemonic, x86_select_##name},
+/* clang-format off */
+const struct x86_family_entry x86_family_sse[] = {
+	X86_SSE_ALL_LISTS(ENTRY)
+	{ZYDIS_MNEMONIC_INVALID, NULL},
+};
+/* clang-format on */

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Floating-point arithmetic on vectors and scalars (SDM vol. 1, 10.4.1.2,
+ * 11.4.1.2, 12.3, 12.8.5; vol. 2), and MXCSR's exceptions (vol. 1, 11.5).
+ */
+#include "vcpu/x86/exec_sse.h"
+#include "vcpu/x86/sse_fp.h"
+
+#define MEM16 x86_src128_aligned
+
+#if defined(__x86_64__) && !defined(KVMU_SSE_PORTABLE)
+
+/* @flags: what the operation raised.  Records them; unwinds if one is unmasked. */
+static void take_flags(struct x86_cpu *cpu, const struct x86_op *op, u32 flags)
+{
+	u32 unmasked = flags & ~(cpu->mxcsr >> 7) & X86_MXCSR_FLAGS;
+
+	/* An exception found before computing hides those of the result. */
+	if (unmasked & X86_MXCSR_PRE)
+		flags &= X86_MXCSR_PRE;
+	cpu->mxcsr |= flags;
+	if (unmasked)
+		x86_raise_op(cpu, op, cpu->cr4 & X86_CR4_OSXMMEXCPT ? X86_XM : X86_UD);
+}
+
+x86_v2u64 x86_fp_slow(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *fn, x86_v2u64 d,
+		      x86_v2u64 s)
+{
+	u32 host = x86_host_mxcsr() & ~X86_MXCSR_FLAGS, flags;
+
+	/* Masked, so that the host takes no SIGFPE for what the guest wants to see. */
+	x86_host_set_mxcsr((cpu->mxcsr & ~X86_MXCSR_FLAGS) | X86_MXCSR_MASKS);
+	d = fn(d, s, (u32)op->imm);
+	flags = x86_host_mxcsr() & X86_MXCSR_FLAGS;
+	x86_host_set_mxcsr(host);
+	take_flags(cpu, op, flags);
+	return d;
+}
+
+/* May instructions of SSE3 and SSE4.1 be executed here? */
+static bool host_has_sse41(void)
+{
+	return __builtin_cpu_supports("sse3") && __builtin_cpu_supports("sse4.1");
+}
+
+#else
+
+static bool host_has_sse41(void)
+{
+	return true;
+}
+
+#endif
+
+#define FP_HANDLERS(name, load)                                                             \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		x86_v2u64 *d = &x86_vec(cpu, op->dst)->vuq;                                 \
+		*d = x86_fp_run(cpu, op, name##_fp, *d, x86_vec(cpu, op->src)->vuq);        \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		union vec s = load(cpu, op);                                                \
+		x86_v2u64 *d = &x86_vec(cpu, op->dst)->vuq;                                 \
+		*d = x86_fp_run(cpu, op, name##_fp, *d, s.vuq);                             \
+		X86_NEXT(cpu, op);                                                          \
+	}
+
+#define FP(name, load)                                          \
+	FP_HANDLERS(name, load)                                 \
+	x86_op_fn *x86_select_##name(struct x86_decode *d)      \
+	{                                                       \
+		return x86_sse_select(d, name##_rr, name##_rm); \
+	}
+
+/* Offered only where the host can. */
+#define FP_SSE41(name, load)                                    \
+	FP_HANDLERS(name, load)                                 \
+	x86_op_fn *x86_select_##name(struct x86_decode *d)      \
+	{                                                       \
+		if (!host_has_sse41())                          \
+			return NULL;                            \
+		return x86_sse_select(d, name##_rr, name##_rm); \
+	}
+
+#define FP_FOUR(name)           \
+	FP(name##ps, MEM16)     \
+	FP(name##pd, MEM16)     \
+	FP(name##ss, x86_src32) \
+	FP(name##sd, x86_src64)
+
+/* clang-format off */
+FP_FOUR(add)
+FP_FOUR(sub)
+FP_FOUR(mul)
+FP_FOUR(div)
+FP_FOUR(min)
+FP_FOUR(max)
+FP_FOUR(sqrt)
+FP_FOUR(cmp)
+FP(rcpps, MEM16)
+FP(rcpss, x86_src32)
+FP(rsqrtps, MEM16)
+FP(rsqrtss, x86_src32)
+FP_SSE41(haddps, MEM16)
+FP_SSE41(haddpd, MEM16)
+FP_SSE41(hsubps, MEM16)
+FP_SSE41(hsubpd, MEM16)
+FP_SSE41(addsubps, MEM16)
+FP_SSE41(addsubpd, MEM16)
+FP_SSE41(dpps, MEM16)
+FP_SSE41(dppd, MEM16)
+FP_SSE41(roundps, MEM16)
+FP_SSE41(roundpd, MEM16)
+FP_SSE41(roundss, x86_src32)
+FP_SSE41(roundsd, x86_src64)
+/* clang-format on */

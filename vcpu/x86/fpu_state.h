@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x87 and SSE state as memory images: FXSAVE's 512 bytes (SDM vol. 1, 10.5.1)
+ * and XSAVE's standard format of x87 and SSE (13.4).
+ *
+ * struct x86_x87 keeps the data registers by physical number: ST(i) is
+ * st[(TOP + i) & 7]; the images store them by distance from TOP.  ftw is the
+ * abridged tag word, one bit per physical register.
+ *
+ * The image functions are for user space's ioctls: called by the vCPU's
+ * thread or while none runs.
+ */
+#ifndef KVMU_VCPU_X86_FPU_STATE_H
+#define KVMU_VCPU_X86_FPU_STATE_H
+
+#include "vcpu/x86/cpu_state.h"
+
+#define X86_FXSAVE_BYTES 512
+#define X86_XSAVE_BYTES	 576 /* FXSAVE's and the header */
+
+/* State components: XCR0, XSTATE_BV, XCOMP_BV. */
+#define X86_XFEATURE_X87     (1ull << 0)
+#define X86_XFEATURE_SSE     (1ull << 1)
+#define X86_XFEATURES	     (X86_XFEATURE_X87 | X86_XFEATURE_SSE)
+#define X86_XCOMP_BV_COMPACT (1ull << 63)
+
+/* Offsets in an image. */
+#define X86_FX_MXCSR	  24
+#define X86_FX_MXCSR_MASK 28
+#define X86_FX_ST	  32
+#define X86_FX_XMM	  160
+#define X86_FX_XMM_END	  416
+#define X86_XS_XSTATE_BV  512
+#define X86_XS_XCOMP_BV	  520
+#define X86_XS_HEADER_END 576
+
+#define X86_MXCSR_INIT	0x1f80u
+#define X86_MXCSR_VALID 0xffffu /* writable bits, MXCSR_MASK in images */
+#define X86_FCW_INIT	0x037fu
+
+static inline unsigned int x86_x87_top(const struct x86_x87 *x87)
+{
+	return x87->fsw >> 11 & 7;
+}
+
+/* The parts of an image, 64-bit format. */
+void x86_x87_save(const struct x86_x87 *x87, u8 *image);
+void x86_x87_restore(struct x86_x87 *x87, const u8 *image);
+/* FNINIT's state (which keeps the registers) and that of RESET and of XRSTOR's initial value. */
+void x86_x87_init(struct x86_x87 *x87, bool clear_registers);
+/* The first @count XMM registers. */
+void x86_xmm_save(const struct x86_cpu *cpu, u8 *image, unsigned int count);
+void x86_xmm_restore(struct x86_cpu *cpu, const u8 *image, unsigned int count);
+
+/* Which components are not in their initial state: XINUSE (SDM vol. 1, 13.6). */
+u64 x86_xinuse(const struct x86_cpu *cpu);
+
+/* The whole 512 bytes; those the architecture leaves alone are 0. */
+void x86_fxsave_image(const struct x86_cpu *cpu, u8 out[X86_FXSAVE_BYTES]);
+/* 0, or -EINVAL with nothing changed: MXCSR has reserved bits set. */
+int x86_fxrstor_image(struct x86_cpu *cpu, const u8 in[X86_FXSAVE_BYTES]) KVMU_MUST_CHECK;
+
+/* @bytes of @out, at least X86_XSAVE_BYTES: all of x87 and SSE, XSTATE_BV as in use, rest 0. */
+void x86_xsave_image(const struct x86_cpu *cpu, u8 *out, size_t bytes);
+/*
+ * Components whose XSTATE_BV bit is clear become initial.  0, or -EINVAL with
+ * nothing changed: too short, a component we lack, the compacted format,
+ * reserved bits in the header or MXCSR.
+ */
+int x86_xrstor_image(struct x86_cpu *cpu, const u8 *in, size_t bytes) KVMU_MUST_CHECK;
+
+#endif
