@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Nothing but assertions: our structures and numbers against the KVM API's
+ * (Documentation/virt/kvm/api.rst, <linux/kvm.h>).
+ */
+#include <assert.h>
+#include <stddef.h>
+
+#include "kvm/kvm_newer.h"
+#include "kvm/vm.h"
+
+/* Request numbers a program was compiled with; the size is part of the number. */
+static_assert((__u32)KVM_RUN == 0xae80u, "KVM_RUN");
+static_assert((__u32)KVM_GET_REGS == 0x8090ae81u, "KVM_GET_REGS");
+static_assert((__u32)KVM_GET_SREGS == 0x8138ae83u, "KVM_GET_SREGS");
+static_assert((__u32)KVM_SET_USER_MEMORY_REGION == 0x4020ae46u, "KVM_SET_USER_MEMORY_REGION");
+static_assert((__u32)KVM_SET_USER_MEMORY_REGION2 == 0x40a0ae49u, "KVM_SET_USER_MEMORY_REGION2");
+static_assert((__u32)KVM_GET_SUPPORTED_CPUID == 0xc008ae05u, "KVM_GET_SUPPORTED_CPUID");
+static_assert((__u32)KVM_GET_MSR_INDEX_LIST == 0xc004ae02u, "KVM_GET_MSR_INDEX_LIST");
+
+/* Newer structures, as Linux 6.8 and later lay them out. */
+static_assert(sizeof(struct kvm_userspace_memory_region2) == 160, "region2");
+static_assert(offsetof(struct kvm_userspace_memory_region2, guest_memfd_offset) == 32, "region2");
+static_assert(offsetof(struct kvm_userspace_memory_region2, guest_memfd) == 40, "region2");
+static_assert(offsetof(struct kvm_userspace_memory_region2, memory_size) ==
+		      offsetof(struct kvm_userspace_memory_region, memory_size),
+	      "region2 begins as region does");
+
+/* The shared page. */
+static_assert(offsetof(struct kvm_run, exit_reason) == 8, "kvm_run");
+static_assert(offsetof(struct kvm_run, io) == 32, "kvm_run's union starts here");
+static_assert(offsetof(struct kvm_run, emulation_failure.insn_size) == 48, "emulation failure");
+static_assert(offsetof(struct kvm_run, kvm_valid_regs) == 288, "kvm_run");
+static_assert(sizeof(struct kvm_run) <= PAGE_SIZE, "kvm_run is one page");
+static_assert(sizeof(struct kvm_run_memory_fault) <= sizeof(((struct kvm_run *)0)->padding),
+	      "the memory fault fits the union");
+
+/* The MMU's and the CPU's private copies of API values. */
+static_assert((u32)KVM_SLOT_LOG_DIRTY == KVM_MEM_LOG_DIRTY_PAGES, "slot flags");
+static_assert((u32)KVM_SLOT_READONLY == KVM_MEM_READONLY, "slot flags");
+static_assert((u32)KVM_SLOT_GUEST_MEMFD == KVM_MEM_GUEST_MEMFD, "slot flags");
+static_assert(KVM_MEMORY_FAULT_PRIVATE == KVM_MEMORY_EXIT_FLAG_PRIVATE, "memory fault flags");
+static_assert(sizeof(struct x86_cpuid_entry) == sizeof(struct kvm_cpuid_entry2), "CPUID entry");
+static_assert(offsetof(struct x86_cpuid_entry, edx) == offsetof(struct kvm_cpuid_entry2, edx),
+	      "CPUID entry");
+static_assert(X86_PIO_BYTES == PAGE_SIZE, "the PIO page is the second of the vCPU's pages");
+static_assert(KVM_PIO_PAGE_OFFSET == 1 && KVM_COALESCED_MMIO_PAGE_OFFSET == 2, "vCPU pages");

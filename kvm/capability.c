@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * KVM_CHECK_EXTENSION and KVM_ENABLE_CAP (api.rst 4.4, 4.37).
+ *
+ * Only what works is announced; what is absent here is answered with 0.  In
+ * particular KVM_CAP_IRQCHIP: KVM_CREATE_IRQCHIP succeeds, since many programs
+ * that never raise an interrupt call it, but delivers none.
+ */
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "kvm/ioctl_table.h"
+
+enum capability_scope {
+	ON_BOTH,
+	ON_VM,
+};
+
+struct capability {
+	u16 number;
+	enum capability_scope scope;
+	s32 value;
+};
+
+#define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
+
+static const struct capability capabilities[] = {
+	{KVM_CAP_HLT, ON_BOTH, 1},
+	{KVM_CAP_USER_MEMORY, ON_BOTH, 1},
+	{KVM_CAP_SET_TSS_ADDR, ON_BOTH, 1},
+	{KVM_CAP_EXT_CPUID, ON_BOTH, 1},
+	{KVM_CAP_NR_MEMSLOTS, ON_BOTH, KVM_USER_MEM_SLOTS},
+	{KVM_CAP_MP_STATE, ON_BOTH, 1},
+	{KVM_CAP_SYNC_MMU, ON_BOTH, 1},
+	{KVM_CAP_DESTROY_MEMORY_REGION_WORKS, ON_BOTH, 1},
+	{KVM_CAP_USER_NMI, ON_BOTH, 1},
+	{KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, ON_BOTH, 1},
+	{KVM_CAP_SET_BOOT_CPU_ID, ON_BOTH, 1},
+	{KVM_CAP_SET_IDENTITY_MAP_ADDR, ON_BOTH, 1},
+	{KVM_CAP_ADJUST_CLOCK, ON_BOTH, CLOCK_FLAGS},
+	{KVM_CAP_INTERNAL_ERROR_DATA, ON_BOTH, 1},
+	{KVM_CAP_VCPU_EVENTS, ON_BOTH, 1},
+	{KVM_CAP_DEBUGREGS, ON_BOTH, 1},
+	{KVM_CAP_ENABLE_CAP, ON_BOTH, 1},
+	{KVM_CAP_XSAVE, ON_BOTH, 1},
+	{KVM_CAP_XCRS, ON_BOTH, 1},
+	{KVM_CAP_GET_TSC_KHZ, ON_BOTH, 1},
+	{KVM_CAP_MAX_VCPUS, ON_BOTH, KVM_MAX_VCPUS},
+	{KVM_CAP_SYNC_REGS, ON_BOTH, KVM_SYNC_X86_VALID_FIELDS},
+	{KVM_CAP_READONLY_MEM, ON_BOTH, 1},
+	{KVM_CAP_EXT_EMUL_CPUID, ON_BOTH, 1},
+	{KVM_CAP_ENABLE_CAP_VM, ON_BOTH, 1},
+	{KVM_CAP_CHECK_EXTENSION_VM, ON_BOTH, 1},
+	{KVM_CAP_MAX_VCPU_ID, ON_BOTH, KVM_MAX_VCPU_IDS},
+	{KVM_CAP_IMMEDIATE_EXIT, ON_BOTH, 1},
+	{KVM_CAP_GET_MSR_FEATURES, ON_BOTH, 1},
+	{KVM_CAP_SREGS2, ON_BOTH, 1},
+	{KVM_CAP_XSAVE2, ON_BOTH, sizeof(struct kvm_xsave)},
+	{KVM_CAP_USER_MEMORY2, ON_BOTH, 1},
+	{KVM_CAP_MEMORY_FAULT_INFO, ON_BOTH, 1},
+	{KVM_CAP_VM_TYPES, ON_BOTH, BIT_ULL(KVM_X86_DEFAULT_VM)},
+};
+
+/* Recommended number of vCPUs: the processors there are. */
+static long nr_online_cpus(void)
+{
+	long nr = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return nr < 1 ? 1 : nr > KVM_MAX_VCPUS ? KVM_MAX_VCPUS : nr;
+}
+
+static long check(u64 number, bool on_vm)
+{
+	if (number == KVM_CAP_NR_VCPUS)
+		return nr_online_cpus();
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
+		if (capabilities[i].number == number)
+			return on_vm || capabilities[i].scope == ON_BOTH ? capabilities[i].value
+									 : 0;
+	}
+	return 0;
+}
+
+long do_check_extension(struct ioctl_call *call)
+{
+	return check(call->arg, false);
+}
+
+long do_vm_check_extension(struct ioctl_call *call)
+{
+	return check(call->arg, true);
+}
+
+/* Limits the ids of vCPUs; once, and before the first one (api.rst 7.33). */
+static long limit_vcpu_ids(struct vm *vm, u64 limit)
+{
+	if (!limit || limit > KVM_MAX_VCPU_IDS || vm->max_vcpu_ids || vm->nr_vcpus)
+		return -EINVAL;
+	vm->max_vcpu_ids = (u32)limit;
+	return 0;
+}
+
+long do_vm_enable_cap(struct ioctl_call *call)
+{
+	const struct kvm_enable_cap *cap = call->data;
+
+	if (cap->flags)
+		return -EINVAL;
+	switch (cap->cap) {
+	case KVM_CAP_MAX_VCPU_ID:
+		return limit_vcpu_ids(call->vm, cap->args[0]);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* None of the capabilities that a vCPU would enable exists here. */
+long do_vcpu_enable_cap(struct ioctl_call *call)
+{
+	(void)call;
+	return -EINVAL;
+}

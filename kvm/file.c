@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The map from descriptor numbers to files: two levels of atomic pointers, no
+ * lock on lookup.  See file.h.
+ */
+#include "kvm/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "kvm/vm.h"
+#include "mmu/mmu_host.h"
+
+#define LEAF_LG2   10
+#define LEAF_FDS   (1u << LEAF_LG2)
+#define NR_LEAVES  1024u /* a million descriptors, the kernel's own default ceiling */
+#define POOL_FILES 64u
+
+struct fd_leaf {
+	struct kvm_file *file[LEAF_FDS];
+};
+
+static struct fd_leaf *leaves[NR_LEAVES];
+
+static struct {
+	pthread_mutex_t lock;
+	struct kvm_file *free;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- raw calls --------------------------------------------------------------------- */
+
+static long errno_of(long ret)
+{
+	return ret == -1 ? -errno : ret;
+}
+
+long kvm_raw_close(int fd)
+{
+	return errno_of(syscall(SYS_close, fd));
+}
+
+long kvm_raw_mmap_shared(int fd, u64 bytes)
+{
+	return errno_of(syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L));
+}
+
+long kvm_raw_munmap(void *addr, u64 bytes)
+{
+	return errno_of(syscall(SYS_munmap, addr, bytes));
+}
+
+/* ---- file objects --------------------------------------------------------------------- */
+
+static void grow_pool_locked(void)
+{
+	struct kvm_file *files = mmu_host_alloc(POOL_FILES * sizeof(*files));
+
+	for (unsigned int i = 0; files && i < POOL_FILES; i++) {
+		files[i].next_free = pool.free;
+		pool.free = &files[i];
+	}
+}
+
+static struct kvm_file *file_alloc(void)
+{
+	struct kvm_file *file;
+
+	pthread_mutex_lock(&pool.lock);
+	if (!pool.free)
+		grow_pool_locked();
+	file = pool.free;
+	if (file)
+		pool.free = file->next_free;
+	pthread_mutex_unlock(&pool.lock);
+	return file;
+}
+
+static void file_free(struct kvm_file *file)
+{
+	pthread_mutex_lock(&pool.lock);
+	file->next_free = pool.free;
+	pool.free = file;
+	pthread_mutex_unlock(&pool.lock);
+}
+
+void kvm_file_put(struct kvm_file *file)
+{
+	struct vm *vm = file->vm;
+
+	if (atomic_drop(&file->refs))
+		return;
+	file_free(file);
+	if (vm)
+		vm_put(vm);
+}
+
+/* Fails when the last reference has gone: a released file is not revived. */
+static bool file_tryget(struct kvm_file *file)
+{
+	u32 refs = atomic_peek(&file->refs);
+
+	do {
+		if (!refs)
+			return false;
+	} while (!__atomic_compare_exchange_n(&file->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+	return true;
+}
+
+/* ---- the table --------------------------------------------------------------------------- */
+
+static struct kvm_file **fd_slot(unsigned int fd)
+{
+	struct fd_leaf *leaf;
+
+	if (fd >= NR_LEAVES * LEAF_FDS)
+		return NULL;
+	leaf = atomic_observe(&leaves[fd >> LEAF_LG2]);
+	return leaf ? &leaf->file[fd & (LEAF_FDS - 1)] : NULL;
+}
+
+static struct kvm_file **fd_slot_alloc(unsigned int fd)
+{
+	struct fd_leaf *fresh, *none = NULL;
+
+	if (fd >= NR_LEAVES * LEAF_FDS || fd_slot(fd))
+		return fd_slot(fd);
+	fresh = mmu_host_alloc(sizeof(*fresh));
+	if (!fresh)
+		return NULL;
+	if (!__atomic_compare_exchange_n(&leaves[fd >> LEAF_LG2], &none, fresh, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		mmu_host_free(fresh);
+	return fd_slot(fd);
+}
+
+struct kvm_file *kvm_file_get(int fd)
+{
+	struct kvm_file **slot = fd_slot((unsigned int)fd);
+	struct kvm_file *file = slot ? atomic_observe(slot) : NULL;
+
+	if (likely(!file) || !file_tryget(file))
+		return NULL;
+	/* It may have been released and used again for another number meanwhile. */
+	if (likely(atomic_observe(slot) == file))
+		return file;
+	kvm_file_put(file);
+	return NULL;
+}
+
+enum kvm_file_kind kvm_file_kind(int fd)
+{
+	struct kvm_file **slot = fd_slot((unsigned int)fd);
+	struct kvm_file *file = slot ? atomic_observe(slot) : NULL;
+
+	return file ? atomic_peek(&file->kind) : KVM_FILE_NONE;
+}
+
+static bool file_is_at(const struct kvm_file *file, int fd)
+{
+	struct stat st;
+
+	/* Raw: fstat is a candidate for interposition, and must not set the program's errno. */
+	if (syscall(SYS_fstat, fd, &st) < 0)
+		return false;
+	return st.st_dev == file->dev && st.st_ino == file->ino;
+}
+
+struct kvm_file *kvm_file_get_checked(int fd)
+{
+	struct kvm_file *file = kvm_file_get(fd);
+	int saved = errno;
+
+	if (!file || file_is_at(file, fd))
+		return file;
+	kvm_file_put(file);
+	kvm_file_forget(fd);
+	errno = saved;
+	return NULL;
+}
+
+static void slot_replace(struct kvm_file **slot, struct kvm_file *file)
+{
+	struct kvm_file *old = atomic_exchange(slot, file);
+
+	if (old)
+		kvm_file_put(old);
+}
+
+void kvm_file_forget(int fd)
+{
+	struct kvm_file **slot = fd_slot((unsigned int)fd);
+
+	if (slot && atomic_peek(slot))
+		slot_replace(slot, NULL);
+}
+
+void kvm_file_forget_range(unsigned int first, unsigned int last)
+{
+	for (unsigned int i = first >> LEAF_LG2; i < NR_LEAVES && i <= last >> LEAF_LG2; i++) {
+		if (!atomic_observe(&leaves[i]))
+			continue;
+		for (unsigned int fd = i << LEAF_LG2; fd < (i + 1) << LEAF_LG2; fd++) {
+			if (fd >= first && fd <= last)
+				kvm_file_forget((int)fd);
+		}
+	}
+}
+
+void kvm_file_alias(struct kvm_file *file, int fd)
+{
+	struct kvm_file **slot = fd_slot_alloc((unsigned int)fd);
+
+	/* Without a slot the number is a plain memfd: every ioctl on it says ENOTTY. */
+	if (!slot)
+		return;
+	atomic_add(&file->refs, 1);
+	slot_replace(slot, file);
+}
+
+/* ---- creation ------------------------------------------------------------------------------ */
+
+int kvm_memfd_create(const char *name, u64 bytes, bool cloexec)
+{
+	unsigned int flags = MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0);
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	int fd = (int)errno_of(syscall(SYS_memfd_create, name, flags));
+	long ret;
+
+	if (fd < 0)
+		return fd;
+	ret = errno_of(syscall(SYS_ftruncate, fd, bytes));
+	if (ret == 0)
+		ret = errno_of(syscall(SYS_fcntl, fd, F_ADD_SEALS, seals));
+	if (ret == 0)
+		return fd;
+	kvm_raw_close(fd);
+	return (int)ret;
+}
+
+struct kvm_file *kvm_file_reserve(int fd)
+{
+	struct kvm_file *file;
+	struct stat st;
+
+	if (!fd_slot_alloc((unsigned int)fd) || syscall(SYS_fstat, fd, &st) < 0)
+		return NULL;
+	file = file_alloc();
+	if (!file)
+		return NULL;
+	file->dev = st.st_dev;
+	file->ino = st.st_ino;
+	return file;
+}
+
+void kvm_file_unreserve(struct kvm_file *file)
+{
+	file_free(file);
+}
+
+void kvm_file_install(struct kvm_file *file, int fd, enum kvm_file_kind kind, struct vm *vm,
+		      struct vcpu *vcpu)
+{
+	atomic_poke(&file->kind, kind);
+	file->vm = vm;
+	file->vcpu = vcpu;
+	atomic_publish(&file->refs, 1);
+	slot_replace(fd_slot((unsigned int)fd), file);
+}
+
+int kvm_file_create(const char *name, enum kvm_file_kind kind, bool cloexec, struct vm *vm)
+{
+	struct kvm_file *file;
+	int fd = kvm_memfd_create(name, 0, cloexec);
+
+	if (fd < 0)
+		return fd;
+	file = kvm_file_reserve(fd);
+	if (!file) {
+		kvm_raw_close(fd);
+		return -ENOMEM;
+	}
+	kvm_file_install(file, fd, kind, vm, NULL);
+	return fd;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of ioctls.  See ioctl_table.h; the calls are KVM's api.rst, section 4. */
+#include "kvm/ioctl_table.h"
+
+#include "base/bits.h"
+
+#define ENTRY(number, arg_kind, lock_kind, cap, type, function)                        \
+	{                                                                              \
+		.request = (u32)(number), .arg = (arg_kind), .lock = (lock_kind),      \
+		.capability = (cap), .bytes = (u16)sizeof(type), .handler = (function) \
+	}
+/* Without a structure of fixed size. */
+#define PLAIN(number, arg_kind, lock_kind, cap, function) \
+	ENTRY(number, arg_kind, lock_kind, cap, char, function)
+
+static const struct ioctl_entry system_calls[] = {
+	PLAIN(KVM_GET_API_VERSION, ARG_VALUE, LOCK_NONE, NO_CAP, do_get_api_version),
+	PLAIN(KVM_CREATE_VM, ARG_VALUE, LOCK_NONE, NO_CAP, do_create_vm),
+	PLAIN(KVM_CHECK_EXTENSION, ARG_VALUE, LOCK_NONE, NO_CAP, do_check_extension),
+	PLAIN(KVM_GET_VCPU_MMAP_SIZE, ARG_VALUE, LOCK_NONE, NO_CAP, do_get_vcpu_mmap_size),
+	PLAIN(KVM_GET_SUPPORTED_CPUID, ARG_USER, LOCK_NONE, KVM_CAP_EXT_CPUID,
+	      do_get_supported_cpuid),
+	PLAIN(KVM_GET_EMULATED_CPUID, ARG_USER, LOCK_NONE, KVM_CAP_EXT_EMUL_CPUID,
+	      do_get_emulated_cpuid),
+	PLAIN(KVM_GET_MSR_INDEX_LIST, ARG_USER, LOCK_NONE, NO_CAP, do_get_msr_index_list),
+	PLAIN(KVM_GET_MSR_FEATURE_INDEX_LIST, ARG_USER, LOCK_NONE, KVM_CAP_GET_MSR_FEATURES,
+	      do_get_msr_feature_index_list),
+	PLAIN(KVM_GET_MSRS, ARG_USER, LOCK_NONE, KVM_CAP_GET_MSR_FEATURES, do_system_get_msrs),
+};
+
+static const struct ioctl_entry vm_calls[] = {
+	ENTRY(KVM_SET_USER_MEMORY_REGION, ARG_IN, LOCK_NONE, KVM_CAP_USER_MEMORY,
+	      struct kvm_userspace_memory_region, do_set_user_memory_region),
+	ENTRY(KVM_SET_USER_MEMORY_REGION2, ARG_IN, LOCK_NONE, KVM_CAP_USER_MEMORY2,
+	      struct kvm_userspace_memory_region2, do_set_user_memory_region2),
+	PLAIN(KVM_CREATE_VCPU, ARG_VALUE, LOCK_VM, NO_CAP, do_create_vcpu),
+	PLAIN(KVM_CHECK_EXTENSION, ARG_VALUE, LOCK_NONE, KVM_CAP_CHECK_EXTENSION_VM,
+	      do_vm_check_extension),
+	ENTRY(KVM_ENABLE_CAP, ARG_IN, LOCK_VM, KVM_CAP_ENABLE_CAP_VM, struct kvm_enable_cap,
+	      do_vm_enable_cap),
+	PLAIN(KVM_CREATE_IRQCHIP, ARG_NONE, LOCK_VM, NO_CAP, do_create_irqchip),
+	PLAIN(KVM_SET_BOOT_CPU_ID, ARG_VALUE, LOCK_VM, KVM_CAP_SET_BOOT_CPU_ID, do_set_boot_cpu_id),
+	PLAIN(KVM_SET_TSS_ADDR, ARG_VALUE, LOCK_VM, KVM_CAP_SET_TSS_ADDR, do_set_tss_addr),
+	ENTRY(KVM_SET_IDENTITY_MAP_ADDR, ARG_IN, LOCK_VM, KVM_CAP_SET_IDENTITY_MAP_ADDR, u64,
+	      do_set_identity_map_addr),
+	PLAIN(KVM_SET_NR_MMU_PAGES, ARG_VALUE, LOCK_VM, NO_CAP, do_set_nr_mmu_pages),
+	PLAIN(KVM_GET_NR_MMU_PAGES, ARG_NONE, LOCK_VM, NO_CAP, do_get_nr_mmu_pages),
+	ENTRY(KVM_GET_CLOCK, ARG_OUT, LOCK_VM, KVM_CAP_ADJUST_CLOCK, struct kvm_clock_data,
+	      do_get_clock),
+	ENTRY(KVM_SET_CLOCK, ARG_IN, LOCK_VM, KVM_CAP_ADJUST_CLOCK, struct kvm_clock_data,
+	      do_set_clock),
+	PLAIN(KVM_GET_TSC_KHZ, ARG_NONE, LOCK_NONE, KVM_CAP_GET_TSC_KHZ, do_get_tsc_khz),
+	PLAIN(KVM_SET_TSC_KHZ, ARG_VALUE, LOCK_NONE, KVM_CAP_VM_TSC_CONTROL, do_set_tsc_khz),
+};
+
+/* Those that a run loop makes come first: lookup is in order. */
+static const struct ioctl_entry vcpu_calls[] = {
+	PLAIN(KVM_RUN, ARG_VALUE, LOCK_VCPU, NO_CAP, do_run),
+	ENTRY(KVM_GET_REGS, ARG_OUT, LOCK_VCPU, NO_CAP, struct kvm_regs, do_get_regs),
+	ENTRY(KVM_SET_REGS, ARG_IN, LOCK_VCPU, NO_CAP, struct kvm_regs, do_set_regs),
+	ENTRY(KVM_GET_SREGS, ARG_OUT, LOCK_VCPU, NO_CAP, struct kvm_sregs, do_get_sregs),
+	ENTRY(KVM_SET_SREGS, ARG_IN, LOCK_VCPU, NO_CAP, struct kvm_sregs, do_set_sregs),
+	ENTRY(KVM_INTERRUPT, ARG_IN, LOCK_VCPU, NO_CAP, struct kvm_interrupt, do_interrupt),
+	ENTRY(KVM_GET_SREGS2, ARG_OUT, LOCK_VCPU, KVM_CAP_SREGS2, struct kvm_sregs2, do_get_sregs2),
+	ENTRY(KVM_SET_SREGS2, ARG_IN, LOCK_VCPU, KVM_CAP_SREGS2, struct kvm_sregs2, do_set_sregs2),
+	ENTRY(KVM_GET_FPU, ARG_OUT, LOCK_VCPU, NO_CAP, struct kvm_fpu, do_get_fpu),
+	ENTRY(KVM_SET_FPU, ARG_IN, LOCK_VCPU, NO_CAP, struct kvm_fpu, do_set_fpu),
+	ENTRY(KVM_GET_XSAVE, ARG_OUT, LOCK_VCPU, KVM_CAP_XSAVE, struct kvm_xsave, do_get_xsave),
+	ENTRY(KVM_GET_XSAVE2, ARG_OUT, LOCK_VCPU, KVM_CAP_XSAVE2, struct kvm_xsave, do_get_xsave),
+	ENTRY(KVM_SET_XSAVE, ARG_IN, LOCK_VCPU, KVM_CAP_XSAVE, struct kvm_xsave, do_set_xsave),
+	ENTRY(KVM_GET_XCRS, ARG_OUT, LOCK_VCPU, KVM_CAP_XCRS, struct kvm_xcrs, do_get_xcrs),
+	ENTRY(KVM_SET_XCRS, ARG_IN, LOCK_VCPU, KVM_CAP_XCRS, struct kvm_xcrs, do_set_xcrs),
+	ENTRY(KVM_GET_DEBUGREGS, ARG_OUT, LOCK_VCPU, KVM_CAP_DEBUGREGS, struct kvm_debugregs,
+	      do_get_debugregs),
+	ENTRY(KVM_SET_DEBUGREGS, ARG_IN, LOCK_VCPU, KVM_CAP_DEBUGREGS, struct kvm_debugregs,
+	      do_set_debugregs),
+	PLAIN(KVM_GET_MSRS, ARG_USER, LOCK_VCPU, NO_CAP, do_get_msrs),
+	PLAIN(KVM_SET_MSRS, ARG_USER, LOCK_VCPU, NO_CAP, do_set_msrs),
+	PLAIN(KVM_SET_CPUID, ARG_USER, LOCK_VCPU, NO_CAP, do_set_cpuid),
+	PLAIN(KVM_SET_CPUID2, ARG_USER, LOCK_VCPU, KVM_CAP_EXT_CPUID, do_set_cpuid2),
+	PLAIN(KVM_GET_CPUID2, ARG_USER, LOCK_VCPU, KVM_CAP_EXT_CPUID, do_get_cpuid2),
+	ENTRY(KVM_GET_MP_STATE, ARG_OUT, LOCK_VCPU, KVM_CAP_MP_STATE, struct kvm_mp_state,
+	      do_get_mp_state),
+	ENTRY(KVM_SET_MP_STATE, ARG_IN, LOCK_VCPU, KVM_CAP_MP_STATE, struct kvm_mp_state,
+	      do_set_mp_state),
+	ENTRY(KVM_GET_VCPU_EVENTS, ARG_OUT, LOCK_VCPU, KVM_CAP_VCPU_EVENTS, struct kvm_vcpu_events,
+	      do_get_vcpu_events),
+	ENTRY(KVM_SET_VCPU_EVENTS, ARG_IN, LOCK_VCPU, KVM_CAP_VCPU_EVENTS, struct kvm_vcpu_events,
+	      do_set_vcpu_events),
+	ENTRY(KVM_GET_LAPIC, ARG_OUT, LOCK_VCPU, NO_CAP, struct kvm_lapic_state, do_get_lapic),
+	ENTRY(KVM_SET_LAPIC, ARG_IN, LOCK_VCPU, NO_CAP, struct kvm_lapic_state, do_set_lapic),
+	PLAIN(KVM_NMI, ARG_NONE, LOCK_VCPU, KVM_CAP_USER_NMI, do_nmi),
+	PLAIN(KVM_SET_SIGNAL_MASK, ARG_USER, LOCK_VCPU, NO_CAP, do_set_signal_mask),
+	ENTRY(KVM_TRANSLATE, ARG_IN_OUT, LOCK_VCPU, NO_CAP, struct kvm_translation, do_translate),
+	PLAIN(KVM_GET_TSC_KHZ, ARG_NONE, LOCK_VCPU, KVM_CAP_GET_TSC_KHZ, do_vcpu_get_tsc_khz),
+	PLAIN(KVM_SET_TSC_KHZ, ARG_VALUE, LOCK_VCPU, NO_CAP, do_vcpu_set_tsc_khz),
+	ENTRY(KVM_ENABLE_CAP, ARG_IN, LOCK_VCPU, KVM_CAP_ENABLE_CAP, struct kvm_enable_cap,
+	      do_vcpu_enable_cap),
+	PLAIN(KVM_KVMCLOCK_CTRL, ARG_NONE, LOCK_VCPU, NO_CAP, do_kvmclock_ctrl),
+};
+
+static const struct {
+	const struct ioctl_entry *entry;
+	u32 nr;
+} tables[] = {
+	[KVM_FILE_NONE] = {NULL, 0},
+	[KVM_FILE_SYSTEM] = {system_calls, ARRAY_SIZE(system_calls)},
+	[KVM_FILE_VM] = {vm_calls, ARRAY_SIZE(vm_calls)},
+	[KVM_FILE_VCPU] = {vcpu_calls, ARRAY_SIZE(vcpu_calls)},
+};
+
+const struct ioctl_entry *ioctl_find(enum kvm_file_kind kind, u32 request)
+{
+	for (u32 i = 0; i < tables[kind].nr; i++) {
+		if (tables[kind].entry[i].request == request)
+			return &tables[kind].entry[i];
+	}
+	return NULL;
+}

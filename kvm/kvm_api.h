@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The KVM API as preload/ hands the program's calls to it.  Everything here
+ * may be called by any thread at any time; nothing sets errno.
+ */
+#ifndef KVMU_KVM_API_H
+#define KVMU_KVM_API_H
+
+#include "base/errno.h"
+#include "base/types.h"
+#include "kvm/file.h"
+
+/* open("/dev/kvm"): a descriptor or -errno. */
+int kvm_api_open(bool cloexec) KVMU_MUST_CHECK;
+
+/*
+ * ioctl(): false when @fd is not ours.  *@ret is the result or -errno.
+ */
+bool kvm_api_ioctl(int fd, u64 request, u64 arg, long *ret);
+
+/*
+ * The kernel's /sys/module/kvm*: what a KVM program reads there describes the
+ * machine's KVM, not us.  A descriptor with our answer, -ENOENT for a name
+ * below them that we do not have, or -EXDEV when @path is none of these.
+ */
+int kvm_api_open_module_param(const char *path, bool cloexec) KVMU_MUST_CHECK;
+
+/*
+ * A signal handler's question: was the fault at @addr (0: not known) ours?
+ * Does not return when it was.
+ */
+void kvm_api_host_fault(hva_t addr);
+
+/*
+ * The program is about to change memory at [start, end), and has.  Cheap while
+ * there is no VM.
+ */
+#define KVM_CHANGE_INLINE_VMS 16u
+struct vm;
+struct kvm_host_change {
+	u32 nr;
+	struct vm **vms;
+	struct vm *inline_vms[KVM_CHANGE_INLINE_VMS];
+};
+void kvm_api_change_begin(struct kvm_host_change *change, hva_t start, hva_t end);
+void kvm_api_change_end(struct kvm_host_change *change);
+
+/* In the child of fork. */
+void kvm_api_fork_child(void);
+
+/* The summary of `kvmu run --stats`, once per process, and only if it made a VM. */
+void kvm_api_print_stats(void);
+/* Print it when the process ends. */
+void kvm_api_want_stats(void);
+
+#endif

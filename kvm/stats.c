@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The summary: what the VMs of this process did, those that have ended and
+ * those that live.  Figures of running vCPUs are read as they stand.
+ */
+#include "kvm/stats.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kvm/kvm_api.h"
+#include "kvm/vm.h"
+
+struct totals {
+	u64 vms, vcpus;
+	u64 instructions, tlb_misses;
+	u64 table_pages_max;
+	struct kvm_vcpu_stat vcpu;
+	struct kvm_vm_stat vm;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct totals ended;
+	bool wanted;
+	u32 printed;
+	struct timespec start;
+} stats = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- adding up --------------------------------------------------------------------------- */
+
+static void add_vcpu(struct totals *t, const struct x86_cpu *cpu)
+{
+	const struct kvm_vcpu_stat *s = &cpu->vcpu.stat;
+
+	t->vcpus++;
+	t->instructions += cpu->instructions;
+	t->tlb_misses += cpu->tlb_misses;
+	t->vcpu.pf_taken += s->pf_taken;
+	for (u32 i = 0; i < RET_PF_NR; i++)
+		t->vcpu.pf_by_outcome[i] += s->pf_by_outcome[i];
+	t->vcpu.pf_read += s->pf_read;
+	t->vcpu.pf_write += s->pf_write;
+	t->vcpu.pf_exec += s->pf_exec;
+	t->vcpu.pf_guest_table += s->pf_guest_table;
+	t->vcpu.pf_mmio += s->pf_mmio;
+	for (u32 i = 0; i < KVM_STAT_LEVELS; i++)
+		t->vcpu.pages_mapped[i] += s->pages_mapped[i];
+	t->vcpu.tlb_flushes += s->tlb_flushes;
+}
+
+static void add_vm(struct vm *vm, void *arg)
+{
+	const struct kvm_vm_stat *s = &vm->kvm.stat;
+	struct totals *t = arg;
+	u32 nr_vcpus = atomic_observe(&vm->nr_vcpus);
+
+	t->vms++;
+	for (u32 i = 0; i < nr_vcpus; i++)
+		add_vcpu(t, vm->vcpu[i]->cpu);
+	t->vm.invalidations += s->invalidations;
+	t->vm.invalidated_leaves += s->invalidated_leaves;
+	t->vm.remote_tlb_flushes += s->remote_tlb_flushes;
+	t->vm.remote_tlb_flush_requests += s->remote_tlb_flush_requests;
+	t->table_pages_max += atomic_peek(&vm->kvm.arena.pages_max);
+	t->vm.memslot_updates += s->memslot_updates;
+}
+
+void kvm_stats_collect(struct vm *vm)
+{
+	pthread_mutex_lock(&stats.lock);
+	add_vm(vm, &stats.ended);
+	pthread_mutex_unlock(&stats.lock);
+}
+
+/* ---- printing ------------------------------------------------------------------------------- */
+
+struct text {
+	char buf[4096];
+	size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *format, ...)
+{
+	size_t room = sizeof(text->buf) - text->used;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text->buf + text->used, room, format, args);
+	va_end(args);
+	if (n > 0)
+		text->used += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void say_count(struct text *text, const char *name, u64 value)
+{
+	say(text, "  %-28s %14llu\n", name, (unsigned long long)value);
+}
+
+static void say_outcomes(struct text *text, const struct totals *t)
+{
+	say(text, " guest page faults, by outcome\n");
+#define SAY_OUTCOME(name, value, permuted) \
+	say_count(text, kvm_ret_pf_name(RET_PF_##name), t->vcpu.pf_by_outcome[RET_PF_##name]);
+	KVM_RET_PF_OUTCOMES(SAY_OUTCOME)
+#undef SAY_OUTCOME
+	say_count(text, "all", t->vcpu.pf_taken);
+}
+
+static void say_causes(struct text *text, const struct totals *t)
+{
+	say(text, " guest page faults, by cause\n");
+	say_count(text, "read", t->vcpu.pf_read);
+	say_count(text, "write", t->vcpu.pf_write);
+	say_count(text, "instruction fetch", t->vcpu.pf_exec);
+	say_count(text, "guest page tables", t->vcpu.pf_guest_table);
+	say_count(text, "MMIO", t->vcpu.pf_mmio);
+}
+
+static void say_memory(struct text *text, const struct totals *t)
+{
+	say(text, " guest memory\n");
+	say_count(text, "pages mapped, 4 KiB", t->vcpu.pages_mapped[PG_LEVEL_4K]);
+	say_count(text, "pages mapped, 2 MiB", t->vcpu.pages_mapped[PG_LEVEL_2M]);
+	say_count(text, "pages mapped, 1 GiB", t->vcpu.pages_mapped[PG_LEVEL_1G]);
+	say_count(text, "table pages, most", t->table_pages_max);
+	say_count(text, "memslot updates", t->vm.memslot_updates);
+	say_count(text, "invalidations", t->vm.invalidations);
+	say_count(text, "invalidated leaves", t->vm.invalidated_leaves);
+	say_count(text, "retries", t->vcpu.pf_by_outcome[RET_PF_RETRY]);
+}
+
+static void say_cpu(struct text *text, const struct totals *t, double seconds)
+{
+	say(text, " cpu\n");
+	say_count(text, "instructions", t->instructions);
+	say_count(text, "TLB misses", t->tlb_misses);
+	say_count(text, "TLB flushes served", t->vcpu.tlb_flushes);
+	say_count(text, "TLB flushes asked for", t->vm.remote_tlb_flushes);
+	say(text, "  %-28s %14.3f s\n", "wall time", seconds);
+}
+
+static double seconds_since_start(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - stats.start.tv_sec) +
+	       (double)(now.tv_nsec - stats.start.tv_nsec) / 1e9;
+}
+
+void kvm_api_want_stats(void)
+{
+	clock_gettime(CLOCK_MONOTONIC, &stats.start);
+	stats.wanted = true;
+}
+
+void kvm_api_print_stats(void)
+{
+	struct text text = {.used = 0};
+	struct totals t;
+
+	if (!stats.wanted || atomic_exchange(&stats.printed, 1))
+		return;
+	pthread_mutex_lock(&stats.lock);
+	t = stats.ended;
+	pthread_mutex_unlock(&stats.lock);
+	vm_for_each(add_vm, &t);
+	if (!t.vms)
+		return;
+	say(&text, "kvmu: process %d: %llu VM%s, %llu vCPU%s\n", (int)getpid(),
+	    (unsigned long long)t.vms, t.vms == 1 ? "" : "s", (unsigned long long)t.vcpus,
+	    t.vcpus == 1 ? "" : "s");
+	say_outcomes(&text, &t);
+	say_causes(&text, &t);
+	say_memory(&text, &t);
+	say_cpu(&text, &t, seconds_since_start());
+	/* One write: lines of the program do not come between. */
+	if (write(2, text.buf, text.used) < 0)
+		return;
+}
+
+void kvm_stats_process_dying(void)
+{
+	kvm_api_print_stats();
+}

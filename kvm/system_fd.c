@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The /dev/kvm descriptor and its simplest calls (api.rst 4.1 - 4.5). */
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/mman.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "kvm/ioctl_table.h"
+#include "kvm/kvm_api.h"
+
+int kvm_api_open(bool cloexec)
+{
+	return kvm_file_create("/dev/kvm", KVM_FILE_SYSTEM, cloexec, NULL);
+}
+
+long do_get_api_version(struct ioctl_call *call)
+{
+	return call->arg ? -EINVAL : KVM_API_VERSION;
+}
+
+long do_create_vm(struct ioctl_call *call)
+{
+	return vm_create(call->arg);
+}
+
+long do_get_vcpu_mmap_size(struct ioctl_call *call)
+{
+	return call->arg ? -EINVAL : (long)VCPU_MMAP_BYTES;
+}
+
+/* ---- module parameters ------------------------------------------------------------------ */
+
+struct module_param {
+	const char *path; /* below /sys/module/ */
+	const char *value;
+};
+
+static const struct module_param module_params[] = {
+	{"kvm/parameters/force_emulation_prefix", "0\n"},
+	{"kvm/parameters/ignore_msrs", "N\n"},
+	{"kvm/parameters/enable_pmu", "N\n"},
+	{"kvm/parameters/enable_vmware_backdoor", "N\n"},
+	{"kvm/parameters/tdp_mmu", "Y\n"},
+	{"kvm/parameters/eager_page_split", "N\n"},
+	{"kvm/parameters/nx_huge_pages", "N\n"},
+	{"kvm_intel/parameters/ept", "Y\n"},
+	{"kvm_intel/parameters/eptad", "Y\n"},
+	{"kvm_intel/parameters/unrestricted_guest", "Y\n"},
+	{"kvm_intel/parameters/allow_smaller_maxphyaddr", "N\n"},
+	{"kvm_amd/parameters/npt", "Y\n"},
+};
+
+static bool is_kvm_module(const char *rest)
+{
+	return !strncmp(rest, "kvm/", 4) || !strncmp(rest, "kvm_intel/", 10) ||
+	       !strncmp(rest, "kvm_amd/", 8);
+}
+
+static int open_param(const struct module_param *param, bool cloexec)
+{
+	size_t bytes = strlen(param->value);
+	long fd = syscall(SYS_memfd_create, param->path, cloexec ? MFD_CLOEXEC : 0);
+
+	if (fd < 0)
+		return -errno;
+	if (syscall(SYS_pwrite64, fd, param->value, bytes, 0L) == (long)bytes)
+		return (int)fd;
+	kvm_raw_close((int)fd);
+	return -EIO;
+}
+
+int kvm_api_open_module_param(const char *path, bool cloexec)
+{
+	static const char top[] = "/sys/module/";
+	const char *rest = path + sizeof(top) - 1;
+
+	if (strncmp(path, top, sizeof(top) - 1) || !is_kvm_module(rest))
+		return -EXDEV;
+	for (size_t i = 0; i < ARRAY_SIZE(module_params); i++) {
+		if (!strcmp(rest, module_params[i].path))
+			return open_param(&module_params[i], cloexec);
+	}
+	return -ENOENT;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copies that survive bad pointers.  See user_copy.h. */
+#include "kvm/user_copy.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <string.h>
+
+#include "base/atomics.h"
+#include "base/bits.h"
+
+struct copy_guard {
+	sigjmp_buf unwind;
+	hva_t start, end;
+};
+
+static __thread struct copy_guard *guard;
+
+void kvm_user_copy_fault(hva_t addr)
+{
+	struct copy_guard *g = guard;
+
+	/* A non-canonical address faults without telling where. */
+	if (!g || (addr && (addr < align_down(g->start, PAGE_SIZE) || addr >= g->end)))
+		return;
+	guard = NULL;
+	siglongjmp(g->unwind, 1);
+}
+
+/*
+ * The mask is not saved: our handler runs with SA_NODEFER and an empty mask,
+ * so leaving it by a jump changes nothing.
+ */
+static int guarded_copy(void *to, const void *from, u64 bytes, hva_t user)
+{
+	struct copy_guard g = {.start = user, .end = user + bytes};
+
+	if (g.end < g.start)
+		return -EFAULT;
+	if (sigsetjmp(g.unwind, 0))
+		return -EFAULT;
+	guard = &g;
+	barrier_compiler();
+	memcpy(to, from, bytes);
+	barrier_compiler();
+	guard = NULL;
+	return 0;
+}
+
+int kvm_copy_from_user(void *to, u64 from, u64 bytes)
+{
+	return bytes ? guarded_copy(to, hva_to_ptr(from), bytes, from) : 0;
+}
+
+int kvm_copy_to_user(u64 to, const void *from, u64 bytes)
+{
+	return bytes ? guarded_copy(hva_to_ptr(to), from, bytes, to) : 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A vCPU that waits for an interrupt, a signal or a wake-up.
+ *
+ * Signals are blocked in this thread and must stay pending, so they are
+ * watched through a signalfd that is never read.  The descriptors live as long
+ * as one wait: the program sees no strangers among its own.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kvm/file.h"
+#include "kvm/vm.h"
+
+/* Who asks without a wake-up, a VM that died, is noticed after this. */
+#define LONGEST_WAIT_NS 100000000l
+
+/* Away from the low numbers that programs expect to get. */
+#define HIGH_FD 900
+
+static int move_high(long fd)
+{
+	long high;
+
+	if (fd < 0)
+		return -1;
+	high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	if (high < 0)
+		return (int)fd;
+	kvm_raw_close((int)fd);
+	return (int)high;
+}
+
+static int open_signals(const struct vcpu *vcpu)
+{
+	u64 want;
+
+	memcpy(&want, &vcpu->wait_mask, sizeof(want));
+	want = ~want;
+	return move_high(
+		syscall(SYS_signalfd4, -1, &want, sizeof(want), SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+static void publish_wake_fd(struct vcpu *vcpu, int fd)
+{
+	pthread_mutex_lock(&vcpu->wake_lock);
+	vcpu->wake_fd = fd;
+	pthread_mutex_unlock(&vcpu->wake_lock);
+}
+
+void vcpu_wake_up(struct vcpu *vcpu)
+{
+	const u64 one = 1;
+
+	pthread_mutex_lock(&vcpu->wake_lock);
+	if (vcpu->wake_fd >= 0)
+		syscall(SYS_write, vcpu->wake_fd, &one, sizeof(one));
+	pthread_mutex_unlock(&vcpu->wake_lock);
+}
+
+void vcpu_block(struct vcpu *vcpu)
+{
+	const struct timespec longest = {.tv_nsec = LONGEST_WAIT_NS};
+	int wake = move_high(syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
+	int signals = open_signals(vcpu);
+	/* A descriptor of -1 is passed over. */
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
+
+	publish_wake_fd(vcpu, wake);
+	/* Requests made before the descriptor was there. */
+	if (!atomic_observe(&vcpu->cpu->vcpu.requests))
+		syscall(SYS_ppoll, fds, 2L, &longest, NULL, 8L);
+	publish_wake_fd(vcpu, -1);
+	if (signals >= 0)
+		kvm_raw_close(signals);
+	if (wake >= 0)
+		kvm_raw_close(wake);
+}

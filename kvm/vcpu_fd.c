@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vCPUs: creation and end (api.rst 4.7). */
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "kvm/file.h"
+#include "kvm/vm.h"
+
+#define APIC_BASE_DEFAULT 0xfee00000ull
+#define APIC_BASE_BSP	  (1ull << 8)
+#define APIC_BASE_ENABLE  (1ull << 11)
+
+static int check_id(const struct vm *vm, u32 id)
+{
+	if (vm->nr_vcpus >= KVM_MAX_VCPUS)
+		return -EINVAL;
+	for (u32 i = 0; i < vm->nr_vcpus; i++) {
+		if (vm->vcpu[i]->id == id)
+			return -EEXIST;
+	}
+	return 0;
+}
+
+static void vcpu_init(struct vcpu *vcpu, struct vm *vm, u32 id)
+{
+	bool is_boot_cpu = id == vm->boot_cpu_id;
+
+	pthread_mutex_init(&vcpu->lock, NULL);
+	pthread_mutex_init(&vcpu->wake_lock, NULL);
+	vcpu->wake_fd = -1;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	/* The others wait for the INIT and SIPI that only a local APIC delivers. */
+	vcpu->mp_state = vm->has_irqchip && !is_boot_cpu ? KVM_MP_STATE_UNINITIALIZED
+							 : KVM_MP_STATE_RUNNABLE;
+	vcpu->cpu->apic_base =
+		APIC_BASE_DEFAULT | APIC_BASE_ENABLE | (is_boot_cpu ? APIC_BASE_BSP : 0);
+	vcpu_lapic_reset(vcpu);
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	x86_cpu_destroy(vcpu->cpu);
+	kvm_raw_munmap(vcpu->run, VCPU_MMAP_BYTES);
+	pthread_mutex_destroy(&vcpu->lock);
+	pthread_mutex_destroy(&vcpu->wake_lock);
+	mmu_host_free(vcpu);
+}
+
+/* Our view of @fd's pages, and the CPU whose PIO page is the second of them. */
+static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
+{
+	struct vcpu *vcpu = mmu_host_alloc(sizeof(*vcpu));
+	long map;
+	int ret;
+
+	if (!vcpu)
+		return -ENOMEM;
+	map = kvm_raw_mmap_shared(fd, VCPU_MMAP_BYTES);
+	if (map < 0 && map > -4096) {
+		mmu_host_free(vcpu);
+		return (int)map;
+	}
+	vcpu->run = hva_to_ptr((hva_t)map);
+	ret = x86_cpu_create(&vm->kvm, id, (char *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE,
+			     &vcpu->cpu);
+	if (ret) {
+		kvm_raw_munmap(vcpu->run, VCPU_MMAP_BYTES);
+		mmu_host_free(vcpu);
+		return ret;
+	}
+	vcpu_init(vcpu, vm, id);
+	*out = vcpu;
+	return 0;
+}
+
+static int vcpu_create_on(struct vm *vm, u32 id, int fd)
+{
+	struct kvm_file *file = kvm_file_reserve(fd);
+	struct vcpu *vcpu;
+	int ret;
+
+	if (!file)
+		return -ENOMEM;
+	ret = vcpu_alloc(vm, id, fd, &vcpu);
+	if (ret) {
+		kvm_file_unreserve(file);
+		return ret;
+	}
+	vm->vcpu[vm->nr_vcpus] = vcpu;
+	atomic_publish(&vm->nr_vcpus, vm->nr_vcpus + 1);
+	vm_get(vm);
+	kvm_file_install(file, fd, KVM_FILE_VCPU, vm, vcpu);
+	return 0;
+}
+
+int vcpu_create(struct vm *vm, u32 id)
+{
+	char name[32];
+	int ret = check_id(vm, id);
+	int fd;
+
+	if (ret)
+		return ret;
+	snprintf(name, sizeof(name), "kvm-vcpu:%u", id);
+	fd = kvm_memfd_create(name, VCPU_MMAP_BYTES, true);
+	if (fd < 0)
+		return fd;
+	ret = vcpu_create_on(vm, id, fd);
+	if (ret)
+		kvm_raw_close(fd);
+	return ret ? ret : fd;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * KVM_RUN (api.rst 4.10 and section 5): the shared page in, the CPU, the
+ * shared page out.
+ *
+ * The page is the program's to write at any moment: each input is read once.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "kvm/ioctl_table.h"
+#include "vcpu/x86/flags.h"
+
+/* What one turn of the CPU leads to. */
+enum turn {
+	TURN_AGAIN,  /* handled here */
+	TURN_RETURN, /* to user space with the value beside it */
+};
+
+/* ---- the page, in ------------------------------------------------------------------------- */
+
+static int sync_regs_in(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	u64 dirty = atomic_peek(&run->kvm_dirty_regs);
+	struct kvm_sync_regs sync;
+	int ret = 0;
+
+	if (likely(!dirty))
+		return 0;
+	sync = run->s.regs;
+	if (dirty & KVM_SYNC_X86_REGS)
+		vcpu_regs_write(vcpu, &sync.regs);
+	if (dirty & KVM_SYNC_X86_SREGS)
+		ret = vcpu_sregs_write(vcpu, &sync.sregs);
+	if (!ret && (dirty & KVM_SYNC_X86_EVENTS))
+		ret = vcpu_events_write(vcpu, &sync.events);
+	if (!ret)
+		run->kvm_dirty_regs = 0;
+	return ret;
+}
+
+static bool sync_masks_valid(const struct kvm_run *run)
+{
+	u64 masks = atomic_peek(&run->kvm_valid_regs) | atomic_peek(&run->kvm_dirty_regs);
+
+	return !(masks & ~(u64)KVM_SYNC_X86_VALID_FIELDS);
+}
+
+/* Without a local APIC of ours CR8 is the program's business. */
+static int cr8_in(struct vcpu *vcpu)
+{
+	u64 cr8 = atomic_peek(&vcpu->run->cr8);
+
+	if (vcpu->vm->has_irqchip)
+		return 0;
+	if (cr8 > 15)
+		return -EINVAL;
+	vcpu->cpu->cr8 = cr8;
+	return 0;
+}
+
+/* The program's answer to the MMIO read that the last run ended with. */
+static void mmio_answer_in(struct vcpu *vcpu)
+{
+	struct x86_mmio *mmio = &vcpu->cpu->mmio;
+	struct x86_mmio_frag *frag;
+
+	if (!mmio->pending || mmio->done >= X86_MMIO_FRAGS)
+		return;
+	frag = &mmio->frag[mmio->done];
+	if (!frag->is_write)
+		memcpy(frag->data, vcpu->run->mmio.data, sizeof(frag->data));
+}
+
+static int page_in(struct vcpu *vcpu)
+{
+	int ret = sync_regs_in(vcpu);
+
+	if (ret)
+		return ret;
+	ret = cr8_in(vcpu);
+	if (ret)
+		return ret;
+	mmio_answer_in(vcpu);
+	vcpu->cpu->want_irq_window = vcpu->run->request_interrupt_window && !vcpu->vm->has_irqchip;
+	return 0;
+}
+
+/* ---- the page, out -------------------------------------------------------------------------- */
+
+static bool ready_for_interrupt(const struct vcpu *vcpu)
+{
+	const struct x86_cpu *cpu = vcpu->cpu;
+
+	if (vcpu->vm->has_irqchip)
+		return true;
+	return (cpu->rflags & X86_EFLAGS_IF) && !cpu->sti_shadow && !cpu->ss_shadow &&
+	       !cpu->interrupt.pending && !cpu->exception.pending;
+}
+
+static void page_out(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	u64 valid = atomic_peek(&run->kvm_valid_regs);
+
+	run->if_flag = (vcpu->cpu->rflags & X86_EFLAGS_IF) != 0;
+	run->flags = 0;
+	run->cr8 = vcpu->cpu->cr8;
+	run->apic_base = vcpu->cpu->apic_base;
+	run->ready_for_interrupt_injection = ready_for_interrupt(vcpu);
+	if (likely(!valid))
+		return;
+	if (valid & KVM_SYNC_X86_REGS)
+		vcpu_regs_read(vcpu, &run->s.regs.regs);
+	if (valid & KVM_SYNC_X86_SREGS)
+		vcpu_sregs_read(vcpu, &run->s.regs.sregs);
+	if (valid & KVM_SYNC_X86_EVENTS)
+		vcpu_events_read(vcpu, &run->s.regs.events);
+}
+
+/* ---- exits ------------------------------------------------------------------------------------
+ */
+
+static enum turn leave(struct vcpu *vcpu, u32 reason)
+{
+	vcpu->run->exit_reason = reason;
+	return TURN_RETURN;
+}
+
+static enum turn exit_io(struct vcpu *vcpu)
+{
+	const struct x86_pio *pio = &vcpu->cpu->pio;
+	struct kvm_run *run = vcpu->run;
+
+	run->io.direction = pio->is_in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = pio->size;
+	run->io.port = pio->port;
+	run->io.count = pio->count;
+	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+	return leave(vcpu, KVM_EXIT_IO);
+}
+
+/* What we cannot carry out, as KVM says it: the instruction's bytes, 0x90 after them. */
+static enum turn exit_emulation(struct vcpu *vcpu, const u8 *bytes, u8 nr)
+{
+	struct kvm_run *run = vcpu->run;
+
+	memset(&run->internal, 0, sizeof(run->internal));
+	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
+	run->emulation_failure.ndata = 1;
+	if (nr) {
+		run->emulation_failure.ndata = 3;
+		run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
+		run->emulation_failure.insn_size = nr;
+		memset(run->emulation_failure.insn_bytes, 0x90, 15);
+		memcpy(run->emulation_failure.insn_bytes, bytes, nr);
+	}
+	return leave(vcpu, KVM_EXIT_INTERNAL_ERROR);
+}
+
+#define MAX_COMPLAINTS 16u
+
+/* Names what was missing, not for ever. */
+static bool may_complain(void)
+{
+	static u32 complaints;
+
+	return atomic_add(&complaints, 1) < MAX_COMPLAINTS;
+}
+
+static enum turn exit_unsupported_insn(struct vcpu *vcpu)
+{
+	const struct x86_emulation_failure *failure = &vcpu->cpu->emulation;
+	u8 nr = failure->nr_bytes <= 15 ? failure->nr_bytes : 15;
+	char hex[3 * 15 + 1] = "";
+
+	for (u8 i = 0; i < nr; i++)
+		snprintf(hex + 3 * i, 4, " %02x", failure->bytes[i]);
+	if (may_complain())
+		dprintf(2, "kvmu: vcpu %u: cannot execute the instruction at %#llx:%s\n", vcpu->id,
+			(unsigned long long)vcpu->cpu->regs[X86_REG_RIP], hex);
+	return exit_emulation(vcpu, failure->bytes, nr);
+}
+
+static enum turn exit_mmio(struct vcpu *vcpu)
+{
+	struct x86_mmio *mmio = &vcpu->cpu->mmio;
+	struct x86_mmio_frag *frag = &mmio->frag[mmio->done];
+	struct kvm_run *run = vcpu->run;
+	bool unsupported;
+
+	if (vcpu_lapic_access(vcpu, frag, &unsupported)) {
+		if (!unsupported)
+			return TURN_AGAIN;
+		if (may_complain())
+			dprintf(2, "kvmu: vcpu %u: local APIC register %#llx is not supported\n",
+				vcpu->id, (unsigned long long)(frag->gpa & (PAGE_SIZE - 1)));
+		return exit_emulation(vcpu, NULL, 0);
+	}
+	run->mmio.phys_addr = frag->gpa;
+	run->mmio.len = frag->len;
+	run->mmio.is_write = frag->is_write;
+	memset(run->mmio.data, 0, sizeof(run->mmio.data));
+	if (frag->is_write)
+		memcpy(run->mmio.data, frag->data, frag->len <= 8 ? frag->len : 8);
+	return leave(vcpu, KVM_EXIT_MMIO);
+}
+
+static enum turn exit_fault(struct vcpu *vcpu, long *ret)
+{
+	struct kvm_vcpu *core = &vcpu->cpu->vcpu;
+	struct kvm_run_memory_fault *out = (void *)vcpu->run->padding;
+
+	*ret = vcpu->cpu->exit_errno;
+	if (*ret == -EINTR)
+		return leave(vcpu, KVM_EXIT_INTR);
+	if (*ret != -EFAULT || !core->has_memory_fault)
+		return TURN_RETURN;
+	out->flags = core->memory_fault.flags;
+	out->gpa = core->memory_fault.gpa;
+	out->size = core->memory_fault.size;
+	core->has_memory_fault = false;
+	return leave(vcpu, KVM_EXIT_MEMORY_FAULT);
+}
+
+static enum turn exit_debug(struct vcpu *vcpu)
+{
+	vcpu->run->debug.arch = (struct kvm_debug_exit_arch){
+		.exception = X86_DB,
+		.pc = vcpu->cpu->regs[X86_REG_RIP],
+		.dr6 = vcpu->cpu->dr[6],
+		.dr7 = vcpu->cpu->dr[7],
+	};
+	return leave(vcpu, KVM_EXIT_DEBUG);
+}
+
+static enum turn exit_interrupted(struct vcpu *vcpu, long *ret)
+{
+	*ret = -EINTR;
+	return leave(vcpu, KVM_EXIT_INTR);
+}
+
+/*
+ * A halt ends with an interrupt; with our APIC that is waited for here, else
+ * the program does.
+ */
+static enum turn exit_hlt(struct vcpu *vcpu)
+{
+	if (vcpu->vm->has_irqchip) {
+		vcpu->mp_state = KVM_MP_STATE_HALTED;
+		return TURN_AGAIN;
+	}
+	vcpu->cpu->halted = false;
+	return leave(vcpu, KVM_EXIT_HLT);
+}
+
+/* Hypercall numbers and answers of <linux/kvm_para.h>: none of them is there. */
+#define KVM_HC_VAPIC_POLL_IRQ 1
+#define KVM_ENOSYS	      1000
+
+static enum turn exit_hypercall(struct vcpu *vcpu)
+{
+	u64 *rax = &vcpu->cpu->regs[X86_RAX];
+	bool is_64 = vcpu->cpu->mode & X86_MODE_CS64;
+	u64 answer = (u32)*rax == KVM_HC_VAPIC_POLL_IRQ ? 0 : (u64)-KVM_ENOSYS;
+
+	*rax = is_64 ? answer : (u32)answer;
+	return TURN_AGAIN;
+}
+
+static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
+{
+	switch (exit) {
+	case X86_EXIT_IO:
+		return exit_io(vcpu);
+	case X86_EXIT_MMIO:
+		return exit_mmio(vcpu);
+	case X86_EXIT_HLT:
+		return exit_hlt(vcpu);
+	case X86_EXIT_SHUTDOWN:
+		return leave(vcpu, KVM_EXIT_SHUTDOWN);
+	case X86_EXIT_INTR:
+		return exit_interrupted(vcpu, ret);
+	case X86_EXIT_IRQ_WINDOW:
+		return leave(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+	case X86_EXIT_EMULATION:
+		return exit_unsupported_insn(vcpu);
+	case X86_EXIT_HYPERCALL:
+		return exit_hypercall(vcpu);
+	case X86_EXIT_FAULT:
+		return exit_fault(vcpu, ret);
+	case X86_EXIT_DEBUG:
+		return exit_debug(vcpu);
+	case X86_EXIT_NONE:
+		break;
+	}
+	kvm_vm_bugged(&vcpu->vm->kvm);
+	*ret = -EIO;
+	return TURN_RETURN;
+}
+
+/* ---- running
+ * --------------------------------------------------------------------------------------- */
+
+/* Awake again?  NMIs and interrupts wake a halted CPU; nothing here wakes one that waits for SIPI.
+ */
+static bool wakes(const struct vcpu *vcpu)
+{
+	const struct x86_cpu *cpu = vcpu->cpu;
+
+	return cpu->nmi_pending || (cpu->interrupt.pending && (cpu->rflags & X86_EFLAGS_IF));
+}
+
+static enum turn sleep_turn(struct vcpu *vcpu, long *ret)
+{
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && wakes(vcpu)) {
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		vcpu->cpu->halted = false;
+		return TURN_AGAIN;
+	}
+	if (vcpu_signal_pending(vcpu))
+		return exit_interrupted(vcpu, ret);
+	if (atomic_peek(&vcpu->vm->kvm.vm_bugged)) {
+		*ret = -EIO;
+		return TURN_RETURN;
+	}
+	vcpu_block(vcpu);
+	return TURN_AGAIN;
+}
+
+static enum turn run_turn(struct vcpu *vcpu, long *ret)
+{
+	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+		return sleep_turn(vcpu, ret);
+	return handle_exit(vcpu, x86_cpu_run(vcpu->cpu, false), ret);
+}
+
+static long run_until_exit(struct vcpu *vcpu)
+{
+	long ret = 0;
+
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	/* Signals unblocked only in here may have been waiting. */
+	if (unlikely(vcpu->has_signal_mask && vcpu_signal_pending(vcpu))) {
+		exit_interrupted(vcpu, &ret);
+		return ret;
+	}
+	while (run_turn(vcpu, &ret) == TURN_AGAIN)
+		continue;
+	return ret;
+}
+
+/*
+ * immediate_exit: finish the access at hand, then -EINTR with exit_reason and
+ * the union as they were.  Finishing may itself end in a further access.
+ */
+static long complete_only(struct vcpu *vcpu)
+{
+	long ret = 0;
+	enum x86_exit exit;
+
+	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+		return -EINTR;
+	do {
+		exit = x86_cpu_run(vcpu->cpu, true);
+		if (exit == X86_EXIT_INTR)
+			return -EINTR;
+	} while (handle_exit(vcpu, exit, &ret) == TURN_AGAIN);
+	return ret;
+}
+
+static long run_vcpu(struct vcpu *vcpu)
+{
+	bool immediate_exit = atomic_peek(&vcpu->run->immediate_exit) != 0;
+	long ret = page_in(vcpu);
+
+	if (ret)
+		return ret;
+	vcpu->has_run = true;
+	ret = immediate_exit ? complete_only(vcpu) : run_until_exit(vcpu);
+	page_out(vcpu);
+	return ret;
+}
+
+long do_run(struct ioctl_call *call)
+{
+	struct vcpu *vcpu = call->vcpu;
+	sigset_t saved;
+	long ret;
+
+	if (call->arg || !sync_masks_valid(vcpu->run))
+		return -EINVAL;
+	vcpu_signals_enter(vcpu, &saved);
+	vcpu_set_running(vcpu);
+	ret = run_vcpu(vcpu);
+	vcpu_set_running(NULL);
+	vcpu_signals_leave(&saved);
+	return ret;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals during KVM_RUN (api.rst 4.10, 4.26).
+ *
+ * All are blocked while guest code runs, so that no handler of the program
+ * runs in the middle of our state; what is pending is polled without taking
+ * it, and ends the run.  The handler then runs when the old mask comes back,
+ * which is before the ioctl returns, as with KVM.  A signal that
+ * KVM_SET_SIGNAL_MASK unblocks only for the run stays pending.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "base/bits.h"
+#include "kvm/ioctl_table.h"
+#include "kvm/kvm_api.h"
+#include "kvm/stats.h"
+#include "kvm/user_copy.h"
+
+#define TLS_FAST __thread __attribute__((tls_model("initial-exec")))
+
+static TLS_FAST struct vcpu *running;
+
+struct vcpu *vcpu_running(void)
+{
+	return running;
+}
+
+void vcpu_set_running(struct vcpu *vcpu)
+{
+	running = vcpu;
+}
+
+bool x86_cpu_host_pending(struct x86_cpu *cpu)
+{
+	(void)cpu;
+	return running && vcpu_signal_pending(running);
+}
+
+/* The kernel's own form: signal n is bit n - 1.  The C library's is longer and begins so. */
+static u64 bits_of(const sigset_t *set)
+{
+	u64 bits;
+
+	memcpy(&bits, set, sizeof(bits));
+	return bits;
+}
+
+static u64 bit_of(int sig)
+{
+	return BIT_ULL(sig - 1);
+}
+
+/* Raised by our own accesses: never blocked, and not what interrupts a run. */
+#define SYNCHRONOUS \
+	(bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGILL) | bit_of(SIGFPE) | bit_of(SIGTRAP))
+
+void vcpu_signals_enter(struct vcpu *vcpu, sigset_t *saved)
+{
+	u64 block = ~SYNCHRONOUS;
+	sigset_t set;
+
+	sigemptyset(&set);
+	memcpy(&set, &block, sizeof(block));
+	/* The C library keeps its own two signals out of this. */
+	pthread_sigmask(SIG_SETMASK, &set, saved);
+	vcpu->wait_mask = vcpu->has_signal_mask ? vcpu->signal_mask : *saved;
+}
+
+void vcpu_signals_leave(const sigset_t *saved)
+{
+	pthread_sigmask(SIG_SETMASK, saved, NULL);
+}
+
+/* ---- what would interrupt a system call -------------------------------------------------------
+ */
+
+enum effect {
+	EFFECT_IGNORED,
+	EFFECT_HANDLER,
+	EFFECT_DEFAULT, /* ends or stops the process */
+};
+
+static enum effect effect_of(int sig)
+{
+	struct sigaction act;
+
+	if (sigaction(sig, NULL, &act) || act.sa_handler == SIG_IGN)
+		return EFFECT_IGNORED;
+	if (act.sa_handler != SIG_DFL)
+		return EFFECT_HANDLER;
+	switch (sig) {
+	case SIGCHLD:
+	case SIGURG:
+	case SIGWINCH:
+	case SIGCONT:
+		return EFFECT_IGNORED;
+	default:
+		return EFFECT_DEFAULT;
+	}
+}
+
+/* Only because it is blocked does an ignored signal wait: let it go where it would have gone. */
+static void discard(int sig)
+{
+	const struct timespec now = {0};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigtimedwait(&set, NULL, &now);
+}
+
+static bool interrupts(int sig)
+{
+	switch (effect_of(sig)) {
+	case EFFECT_IGNORED:
+		discard(sig);
+		return false;
+	case EFFECT_DEFAULT:
+		/* Likely the end of the process: there will be no later moment. */
+		if (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
+			kvm_stats_process_dying();
+		return true;
+	case EFFECT_HANDLER:
+		break;
+	}
+	return true;
+}
+
+bool vcpu_signal_pending(struct vcpu *vcpu)
+{
+	sigset_t pending;
+	u64 bits;
+	bool found = false;
+
+	if (sigpending(&pending))
+		return false;
+	bits = bits_of(&pending) & ~bits_of(&vcpu->wait_mask) & ~SYNCHRONOUS;
+	while (unlikely(bits)) {
+		found |= interrupts(__builtin_ctzll(bits) + 1);
+		bits &= bits - 1;
+	}
+	return found;
+}
+
+/* ---- KVM_SET_SIGNAL_MASK
+ * -------------------------------------------------------------------------- */
+
+long do_set_signal_mask(struct ioctl_call *call)
+{
+	struct vcpu *vcpu = call->vcpu;
+	struct kvm_signal_mask head;
+	u64 bits;
+
+	/* No argument: no mask. */
+	if (!call->arg) {
+		vcpu->has_signal_mask = false;
+		return 0;
+	}
+	if (kvm_copy_from_user(&head, call->arg, sizeof(head)))
+		return -EFAULT;
+	if (head.len != sizeof(bits))
+		return -EINVAL;
+	if (kvm_copy_from_user(&bits, call->arg + offsetof(struct kvm_signal_mask, sigset),
+			       sizeof(bits)))
+		return -EFAULT;
+	sigemptyset(&vcpu->signal_mask);
+	memcpy(&vcpu->signal_mask, &bits, sizeof(bits));
+	vcpu->has_signal_mask = true;
+	return 0;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The objects behind VM and vCPU descriptors.
+ *
+ * A VM lives until the last descriptor of it or of one of its vCPUs is gone;
+ * a vCPU lives as long as its VM.
+ *
+ * Locks, outermost first: vcpu->lock, vm->lock, the MMU's own.  The list lock
+ * of vm_fd.c is a leaf.
+ */
+#ifndef KVMU_KVM_VM_H
+#define KVMU_KVM_VM_H
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "kvm/kvm_newer.h"
+#include "vcpu/x86/cpu.h"
+
+#define KVM_MAX_VCPU_IDS 4096u
+#define VCPU_MMAP_BYTES	 (3 * PAGE_SIZE) /* kvm_run, PIO data, coalesced MMIO */
+
+/* Register page of a local APIC: one 32-bit register every 16 bytes (SDM vol. 3, 11.4.1). */
+#define LAPIC_REGS (KVM_APIC_REG_SIZE / 16)
+
+struct vcpu {
+	pthread_mutex_t lock; /* one ioctl at a time, KVM_RUN included */
+	struct vm *vm;
+	struct x86_cpu *cpu;
+	struct kvm_run *run; /* our view of the pages behind the descriptor */
+	u32 id;
+	u32 mp_state;
+	bool has_run;
+
+	bool has_signal_mask;
+	sigset_t signal_mask; /* KVM_SET_SIGNAL_MASK: in force during KVM_RUN */
+	sigset_t wait_mask;   /* during KVM_RUN: what the program keeps blocked */
+
+	u32 lapic[LAPIC_REGS];
+
+	pthread_mutex_t wake_lock;
+	int wake_fd; /* eventfd while the thread sleeps in a halt, else -1 */
+};
+
+struct vm {
+	struct kvm kvm;
+	u32 refs;
+	u32 generation; /* of the process: a child of fork finds another */
+	pthread_mutex_t lock;
+	bool has_irqchip;
+	u32 boot_cpu_id;
+	u32 max_vcpu_ids; /* 0: not limited by KVM_ENABLE_CAP */
+	u32 nr_vcpus;
+	u32 nr_mmu_pages;
+	s64 clock_offset; /* guest's kvmclock minus CLOCK_MONOTONIC, ns */
+	u64 tss_addr, identity_map_addr;
+	struct vcpu *vcpu[KVM_MAX_VCPUS];
+	struct vm *next; /* list of live VMs */
+};
+
+/* ---- life (vm_fd.c, vcpu_fd.c) --------------------------------------------------------- */
+
+/* The descriptor, or -errno. */
+int vm_create(u64 type) KVMU_MUST_CHECK;
+void vm_get(struct vm *vm);
+/* False: the last reference is gone, the VM is being destroyed. */
+bool vm_tryget(struct vm *vm);
+void vm_put(struct vm *vm);
+/* In a child of fork the VM belongs to the parent: KVM answers -EIO. */
+bool vm_is_foreign(const struct vm *vm);
+
+/* A new vCPU's descriptor, or -errno. */
+int vcpu_create(struct vm *vm, u32 id) KVMU_MUST_CHECK;
+void vcpu_destroy(struct vcpu *vcpu);
+
+/*
+ * Call @fn for each live VM, under the list lock: a leaf, so @fn takes no
+ * other lock.
+ */
+void vm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg);
+/* How many live; may change at once. */
+u32 vm_count(void);
+/* In the child of a fork. */
+void vm_fork_child(void);
+
+/* ---- clock (vm_clock.c) ------------------------------------------------------------------- */
+
+u64 vm_host_tsc_khz(void);
+void vm_clock_start(struct vm *vm);
+
+/* ---- running (vcpu_run.c, vcpu_block.c, vcpu_signal.c) --------------------------------------- */
+
+/* Sleep until a signal, a request or a wake-up. */
+void vcpu_block(struct vcpu *vcpu);
+void vcpu_wake_up(struct vcpu *vcpu);
+
+/* Block signals for guest mode; remember what the program wants blocked. */
+void vcpu_signals_enter(struct vcpu *vcpu, sigset_t *saved);
+void vcpu_signals_leave(const sigset_t *saved);
+/* Is a signal pending that would interrupt a system call of the program? */
+bool vcpu_signal_pending(struct vcpu *vcpu);
+
+/* The vCPU this thread runs, or NULL. */
+struct vcpu *vcpu_running(void);
+void vcpu_set_running(struct vcpu *vcpu);
+
+/* Handle the MMIO access @cpu left with when it is the local APIC's; false: not ours. */
+bool vcpu_lapic_access(struct vcpu *vcpu, struct x86_mmio_frag *frag, bool *unsupported);
+void vcpu_lapic_reset(struct vcpu *vcpu);
+bool vcpu_lapic_covers(const struct vcpu *vcpu, gpa_t gpa);
+
+/* ---- shared between register handlers -------------------------------------------------------- */
+
+void vcpu_regs_read(struct vcpu *vcpu, struct kvm_regs *regs);
+void vcpu_regs_write(struct vcpu *vcpu, const struct kvm_regs *regs);
+void vcpu_sregs_read(struct vcpu *vcpu, struct kvm_sregs *sregs);
+int vcpu_sregs_write(struct vcpu *vcpu, const struct kvm_sregs *sregs) KVMU_MUST_CHECK;
+void vcpu_events_read(struct vcpu *vcpu, struct kvm_vcpu_events *events);
+int vcpu_events_write(struct vcpu *vcpu, const struct kvm_vcpu_events *events) KVMU_MUST_CHECK;
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VMs: creation, references, the list of those that live, and their simplest calls. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "kvm/ioctl_table.h"
+#include "kvm/stats.h"
+
+static struct {
+	pthread_mutex_t lock;
+	struct vm *first;
+	u32 count;
+	u32 generation; /* counts forks on the way from the first process to this one */
+} live = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+u32 vm_count(void)
+{
+	/* Pairs with nothing: a VM that is being created has no slot yet. */
+	return atomic_observe(&live.count);
+}
+
+static void list_add(struct vm *vm)
+{
+	pthread_mutex_lock(&live.lock);
+	vm->next = live.first;
+	live.first = vm;
+	atomic_publish(&live.count, live.count + 1);
+	pthread_mutex_unlock(&live.lock);
+}
+
+static void list_del(struct vm *vm)
+{
+	struct vm **link;
+
+	pthread_mutex_lock(&live.lock);
+	for (link = &live.first; *link != vm; link = &(*link)->next)
+		KVMU_BUG_ON(!*link);
+	*link = vm->next;
+	atomic_publish(&live.count, live.count - 1);
+	pthread_mutex_unlock(&live.lock);
+}
+
+void vm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg)
+{
+	pthread_mutex_lock(&live.lock);
+	for (struct vm *vm = live.first; vm; vm = vm->next)
+		fn(vm, arg);
+	pthread_mutex_unlock(&live.lock);
+}
+
+/* ---- fork ------------------------------------------------------------------------------------ */
+
+/*
+ * VMs of the parent stay in memory, since their locks may be held by threads
+ * that the child has not got; they are never touched again.
+ */
+static struct vm *abandoned;
+
+void vm_fork_child(void)
+{
+	live.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	if (live.first)
+		abandoned = live.first;
+	live.first = NULL;
+	live.count = 0;
+	live.generation++;
+}
+
+bool vm_is_foreign(const struct vm *vm)
+{
+	return unlikely(vm->generation != live.generation);
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+static struct vm *vm_alloc(void)
+{
+	/* Not mmu_host_alloc(): the MMU's locks want a cache line of their own. */
+	struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
+
+	if (!vm)
+		return NULL;
+	memset(vm, 0, sizeof(*vm));
+	if (kvm_mmu_init_vm(&vm->kvm)) {
+		free(vm);
+		return NULL;
+	}
+	pthread_mutex_init(&vm->lock, NULL);
+	vm->refs = 1;
+	vm->generation = live.generation;
+	vm_clock_start(vm);
+	return vm;
+}
+
+static void vm_destroy(struct vm *vm)
+{
+	list_del(vm);
+	kvm_stats_collect(vm);
+	for (u32 i = 0; i < vm->nr_vcpus; i++)
+		vcpu_destroy(vm->vcpu[i]);
+	kvm_mmu_uninit_vm(&vm->kvm);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}
+
+void vm_get(struct vm *vm)
+{
+	atomic_add(&vm->refs, 1);
+}
+
+bool vm_tryget(struct vm *vm)
+{
+	u32 refs = atomic_peek(&vm->refs);
+
+	do {
+		if (!refs)
+			return false;
+	} while (!__atomic_compare_exchange_n(&vm->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+	return true;
+}
+
+void vm_put(struct vm *vm)
+{
+	if (vm_is_foreign(vm))
+		return;
+	if (atomic_drop(&vm->refs) == 0)
+		vm_destroy(vm);
+}
+
+int vm_create(u64 type)
+{
+	struct vm *vm;
+	int fd;
+
+	if (type != KVM_X86_DEFAULT_VM)
+		return -EINVAL;
+	vm = vm_alloc();
+	if (!vm)
+		return -ENOMEM;
+	list_add(vm);
+	fd = kvm_file_create("kvm-vm", KVM_FILE_VM, true, vm);
+	if (fd < 0)
+		vm_put(vm);
+	return fd;
+}
+
+/* ---- calls
+ * ----------------------------------------------------------------------------------------- */
+
+long do_create_vcpu(struct ioctl_call *call)
+{
+	struct vm *vm = call->vm;
+
+	if (call->arg >= (vm->max_vcpu_ids ? vm->max_vcpu_ids : KVM_MAX_VCPU_IDS))
+		return -EINVAL;
+	return vcpu_create(vm, (u32)call->arg);
+}
+
+long do_create_irqchip(struct ioctl_call *call)
+{
+	if (call->vm->has_irqchip)
+		return -EEXIST;
+	if (call->vm->nr_vcpus)
+		return -EINVAL;
+	call->vm->has_irqchip = true;
+	return 0;
+}
+
+long do_set_boot_cpu_id(struct ioctl_call *call)
+{
+	if (call->vm->nr_vcpus)
+		return -EBUSY;
+	call->vm->boot_cpu_id = (u32)call->arg;
+	return 0;
+}
+
+/*
+ * The two addresses give Intel's hardware room for its own tables; a software
+ * CPU needs none.  They are checked and kept as KVM does.
+ */
+long do_set_tss_addr(struct ioctl_call *call)
+{
+	if (call->arg > (u32)(-3 * (s64)PAGE_SIZE))
+		return -EINVAL;
+	call->vm->tss_addr = call->arg;
+	return 0;
+}
+
+long do_set_identity_map_addr(struct ioctl_call *call)
+{
+	if (call->vm->nr_vcpus)
+		return -EINVAL;
+	call->vm->identity_map_addr = *(const u64 *)call->data;
+	return 0;
+}
