@@ -188,36 +188,72 @@ static void deleted_slot_leaves_no_leaf(void **state)
 
 /* ---- the kick protocol ------------------------------------------------------------ */
 
-static void *serve_requests(void *arg)
-{
-	struct racer *racer = arg;
+/*
+ * A vCPU of one translation: the version it read when it last flushed.  The
+ * flusher moves the version, flushes, and announces that the flush is done; an
+ * access that begins after the announcement must not use an older version.
+ */
+struct translation {
+	struct kvm_vcpu *vcpu;
+	u64 current;   /* what a flush would pick up */
+	u64 announced; /* all vCPUs have flushed since this one */
+	u64 accesses;
+	u64 stale_accesses;
+	bool stop;
+};
 
-	while (!atomic_peek(&racer->stop)) {
-		kvm_vcpu_enter_guest_mode(racer->vcpu);
-		while (!atomic_peek(&racer->vcpu->requests) && !atomic_peek(&racer->stop))
-			cpu_relax();
-		kvm_vcpu_leave_guest_mode(racer->vcpu);
-		atomic_and(&racer->vcpu->requests, ~(u32)KVM_REQ_TLB_FLUSH);
+/* A block of instructions between two looks at the requests. */
+static void use_translation(struct translation *t, u64 cached)
+{
+	for (int i = 0; i < 64; i++) {
+		if (cached < atomic_observe(&t->announced))
+			t->stale_accesses++;
+	}
+	atomic_add(&t->accesses, 64);
+}
+
+static void *run_guest(void *arg)
+{
+	struct translation *t = arg;
+	u64 cached = 0;
+
+	while (!atomic_peek(&t->stop)) {
+		kvm_vcpu_enter_guest_mode(t->vcpu);
+		while (!atomic_peek(&t->vcpu->requests) && !atomic_peek(&t->stop))
+			use_translation(t, cached);
+		kvm_vcpu_leave_guest_mode(t->vcpu);
+		atomic_and(&t->vcpu->requests, ~(u32)KVM_REQ_TLB_FLUSH);
+		cached = atomic_observe(&t->current);
 	}
 	return NULL;
 }
 
-static void flush_waits_for_guests_and_only_for_them(void **state)
+static void no_access_uses_what_was_flushed_before_it(void **state)
 {
 	struct test_vm *vm = *state;
-	struct racer racer = {.vm = vm, .vcpu = &vm->vcpu[2]};
+	struct translation t = {.vcpu = &vm->vcpu[2]};
 	pthread_t thread;
 
-	kvm_flush_remote_tlbs(&vm->kvm); /* all outside: returns at once, leaves the request */
-	assert_true(vm->vcpu[0].requests & KVM_REQ_TLB_FLUSH);
-	assert_int_equal(pthread_create(&thread, NULL, serve_requests, &racer), 0);
-	for (int i = 0; i < 1000; i++) {
+	assert_int_equal(pthread_create(&thread, NULL, run_guest, &t), 0);
+	for (u64 version = 1; version <= 2000; version++) {
+		atomic_publish(&t.current, version);
 		kvm_flush_remote_tlbs(&vm->kvm);
-		assert_true(atomic_peek(&vm->vcpu[2].mode) == OUTSIDE_GUEST_MODE ||
-			    !(atomic_peek(&vm->vcpu[2].requests) & KVM_REQ_TLB_FLUSH));
+		atomic_publish(&t.announced, version);
 	}
-	atomic_poke(&racer.stop, true);
+	while (!atomic_peek(&t.accesses))
+		cpu_relax();
+	atomic_poke(&t.stop, true);
 	pthread_join(thread, NULL);
+	assert_int_equal(t.stale_accesses, 0);
+}
+
+static void flush_does_not_wait_for_vcpus_outside(void **state)
+{
+	struct test_vm *vm = *state;
+
+	kvm_flush_remote_tlbs(&vm->kvm);
+	for (u32 i = 0; i < TEST_VCPUS; i++)
+		assert_true(vm->vcpu[i].requests & KVM_REQ_TLB_FLUSH);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -232,7 +268,8 @@ int main(void)
 		TEST(change_elsewhere_opens_no_bracket),
 		TEST(open_bracket_keeps_its_range_unmapped),
 		TEST(deleted_slot_leaves_no_leaf),
-		TEST(flush_waits_for_guests_and_only_for_them),
+		TEST(no_access_uses_what_was_flushed_before_it),
+		TEST(flush_does_not_wait_for_vcpus_outside),
 	};
 
 	return cmocka_run_group_tests_name("invalidate", tests, NULL, NULL);
