@@ -236,12 +236,14 @@ static void no_access_uses_what_was_flushed_before_it(void **state)
 
 	assert_int_equal(pthread_create(&thread, NULL, run_guest, &t), 0);
 	for (u64 version = 1; version <= 2000; version++) {
+		u64 before = atomic_peek(&t.accesses);
+
+		while (atomic_peek(&t.accesses) == before)
+			cpu_relax();
 		atomic_publish(&t.current, version);
 		kvm_flush_remote_tlbs(&vm->kvm);
 		atomic_publish(&t.announced, version);
 	}
-	while (!atomic_peek(&t.accesses))
-		cpu_relax();
 	atomic_poke(&t.stop, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(t.stale_accesses, 0);
