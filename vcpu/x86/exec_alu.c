@@ -47,23 +47,23 @@ int x86_dec_binary(struct x86_decode *d)
 #define S64(bits, v) ((s64)(s##bits)(v))
 
 #define CALC_add(bits) u##bits r = (u##bits)(a + b)
-#define SETF_add(bits)                                                                    \
+#define SETF_add(bits) \
 	x86_cc_record(cpu, X86_CC(X86_CC_ADD, X86_SI##bits), S64(bits, r), S64(bits, b))
 
-#define CALC_adc(bits)           \
-	u32 c = x86_carry(cpu);  \
+#define CALC_adc(bits)          \
+	u32 c = x86_carry(cpu); \
 	u##bits r = (u##bits)(a + b + (u##bits)c)
-#define SETF_adc(bits)                                                                      \
+#define SETF_adc(bits) \
 	x86_cc_record3(cpu, X86_CC(X86_CC_ADC, X86_SI##bits), S64(bits, r), S64(bits, b), c)
 
 #define CALC_sub(bits) u##bits r = (u##bits)(a - b)
-#define SETF_sub(bits)                                                                      \
-	x86_cc_record3(cpu, X86_CC(X86_CC_SUB, X86_SI##bits), S64(bits, r), S64(bits, b),   \
+#define SETF_sub(bits)                                                                    \
+	x86_cc_record3(cpu, X86_CC(X86_CC_SUB, X86_SI##bits), S64(bits, r), S64(bits, b), \
 		       S64(bits, a))
 
 #define CALC_sbb(bits) u##bits r = (u##bits)(a - b - (u##bits)x86_carry(cpu))
-#define SETF_sbb(bits)                                                                      \
-	x86_cc_record3(cpu, X86_CC(X86_CC_SBB, X86_SI##bits), S64(bits, r), S64(bits, b),   \
+#define SETF_sbb(bits)                                                                    \
+	x86_cc_record3(cpu, X86_CC(X86_CC_SBB, X86_SI##bits), S64(bits, r), S64(bits, b), \
 		       S64(bits, a))
 
 #define CALC_and(bits) u##bits r = a & b
@@ -74,29 +74,29 @@ int x86_dec_binary(struct x86_decode *d)
 #define SETF_xor(bits) SETF_and(bits)
 
 #define CALC_inc(bits) u##bits r = (u##bits)(a + 1)
-#define SETF_inc(bits)                                                                \
+#define SETF_inc(bits) \
 	x86_cc_record(cpu, X86_CC(X86_CC_INC, X86_SI##bits), S64(bits, r), x86_carry(cpu))
 #define CALC_dec(bits) u##bits r = (u##bits)(a - 1)
-#define SETF_dec(bits)                                                                \
+#define SETF_dec(bits) \
 	x86_cc_record(cpu, X86_CC(X86_CC_DEC, X86_SI##bits), S64(bits, r), x86_carry(cpu))
-#define CALC_neg(bits) u##bits r = (u##bits)-a
-#define SETF_neg(bits)                                                                      \
+#define CALC_neg(bits) u##bits r = (u##bits) - a
+#define SETF_neg(bits) \
 	x86_cc_record3(cpu, X86_CC(X86_CC_SUB, X86_SI##bits), S64(bits, r), S64(bits, a), 0)
-#define CALC_not(bits) u##bits r = (u##bits)~a
+#define CALC_not(bits) u##bits r = (u##bits) ~a
 #define SETF_not(bits) ((void)0)
 
 /* ---- stamping out handlers ---------------------------------------------------------------- */
 
 /* Register destination, any source form. */
-#define BINARY_REG(name, form, read, bits)              \
-	X86_HANDLER(name##_##form##bits)                \
-	{                                               \
-		read(bits, b);                          \
+#define BINARY_REG(name, form, read, bits)                  \
+	X86_HANDLER(name##_##form##bits)                    \
+	{                                                   \
+		read(bits, b);                              \
 		u##bits a = X86_REG(cpu, op->dst, u##bits); \
-		CALC_##name(bits);                      \
-		X86_SET_REG##bits(cpu, op->dst, r);     \
-		SETF_##name(bits);                      \
-		X86_NEXT(cpu, op);                      \
+		CALC_##name(bits);                          \
+		X86_SET_REG##bits(cpu, op->dst, r);         \
+		SETF_##name(bits);                          \
+		X86_NEXT(cpu, op);                          \
 	}
 
 /* Memory destination. */
@@ -111,20 +111,20 @@ int x86_dec_binary(struct x86_decode *d)
 		X86_NEXT(cpu, op);         \
 	}
 
-#define BINARY_LOCK(name, form, read, bits)                             \
-	X86_HANDLER(name##_lock_##form##bits)                           \
-	{                                                               \
-		read(bits, b);                                          \
-		struct x86_atomic at;                                   \
-		u##bits a = x86_atomic_begin##bits(cpu, op, &at);       \
-		for (;;) {                                              \
-			CALC_##name(bits);                              \
-			if (x86_atomic_end##bits(cpu, &at, &a, r)) {    \
-				SETF_##name(bits);                      \
-				break;                                  \
-			}                                               \
-		}                                                       \
-		X86_NEXT(cpu, op);                                      \
+#define BINARY_LOCK(name, form, read, bits)                          \
+	X86_HANDLER(name##_lock_##form##bits)                        \
+	{                                                            \
+		read(bits, b);                                       \
+		struct x86_atomic at;                                \
+		u##bits a = x86_atomic_begin##bits(cpu, op, &at);    \
+		for (;;) {                                           \
+			CALC_##name(bits);                           \
+			if (x86_atomic_end##bits(cpu, &at, &a, r)) { \
+				SETF_##name(bits);                   \
+				break;                               \
+			}                                            \
+		}                                                    \
+		X86_NEXT(cpu, op);                                   \
 	}
 
 /* CMP and TEST: no destination. */
@@ -138,35 +138,35 @@ int x86_dec_binary(struct x86_decode *d)
 		X86_NEXT(cpu, op);                          \
 	}
 
-#define UNARY(name, bits)                                               \
-	X86_HANDLER(name##_r##bits)                                     \
-	{                                                               \
-		X86_READ_R(bits, a);                                    \
-		CALC_##name(bits);                                      \
-		X86_SET_REG##bits(cpu, op->dst, r);                     \
-		SETF_##name(bits);                                      \
-		X86_NEXT(cpu, op);                                      \
-	}                                                               \
-	X86_HANDLER(name##_m##bits)                                     \
-	{                                                               \
-		X86_RMW_BEGIN(bits, a);                                 \
-		CALC_##name(bits);                                      \
-		X86_RMW_END(bits, r);                                   \
-		SETF_##name(bits);                                      \
-		X86_NEXT(cpu, op);                                      \
-	}                                                               \
-	X86_HANDLER(name##_lock_m##bits)                                \
-	{                                                               \
-		struct x86_atomic at;                                   \
-		u##bits a = x86_atomic_begin##bits(cpu, op, &at);       \
-		for (;;) {                                              \
-			CALC_##name(bits);                              \
-			if (x86_atomic_end##bits(cpu, &at, &a, r)) {    \
-				SETF_##name(bits);                      \
-				break;                                  \
-			}                                               \
-		}                                                       \
-		X86_NEXT(cpu, op);                                      \
+#define UNARY(name, bits)                                            \
+	X86_HANDLER(name##_r##bits)                                  \
+	{                                                            \
+		X86_READ_R(bits, a);                                 \
+		CALC_##name(bits);                                   \
+		X86_SET_REG##bits(cpu, op->dst, r);                  \
+		SETF_##name(bits);                                   \
+		X86_NEXT(cpu, op);                                   \
+	}                                                            \
+	X86_HANDLER(name##_m##bits)                                  \
+	{                                                            \
+		X86_RMW_BEGIN(bits, a);                              \
+		CALC_##name(bits);                                   \
+		X86_RMW_END(bits, r);                                \
+		SETF_##name(bits);                                   \
+		X86_NEXT(cpu, op);                                   \
+	}                                                            \
+	X86_HANDLER(name##_lock_m##bits)                             \
+	{                                                            \
+		struct x86_atomic at;                                \
+		u##bits a = x86_atomic_begin##bits(cpu, op, &at);    \
+		for (;;) {                                           \
+			CALC_##name(bits);                           \
+			if (x86_atomic_end##bits(cpu, &at, &a, r)) { \
+				SETF_##name(bits);                   \
+				break;                               \
+			}                                            \
+		}                                                    \
+		X86_NEXT(cpu, op);                                   \
 	}
 
 struct binary_ops {
@@ -205,60 +205,57 @@ static x86_op_fn *select_unary(struct x86_decode *d, const struct unary_ops *ops
 	return ops->plain[form][size];
 }
 
-#define FOR_SIZES(macro, ...)    \
-	macro(__VA_ARGS__, 8)    \
-	macro(__VA_ARGS__, 16)   \
-	macro(__VA_ARGS__, 32)   \
-	macro(__VA_ARGS__, 64)
+#define FOR_SIZES(macro, ...) \
+	macro(__VA_ARGS__, 8) macro(__VA_ARGS__, 16) macro(__VA_ARGS__, 32) macro(__VA_ARGS__, 64)
 
-#define DEFINE_BINARY(name)                                                        \
-	FOR_SIZES(BINARY_REG, name, rr, X86_READ_RR)                               \
-	FOR_SIZES(BINARY_REG, name, ri, X86_READ_RI)                               \
-	FOR_SIZES(BINARY_REG, name, rm, X86_READ_RM)                               \
-	FOR_SIZES(BINARY_MEM, name, mr, X86_READ_RR)                               \
-	FOR_SIZES(BINARY_MEM, name, mi, X86_READ_RI)                               \
-	FOR_SIZES(BINARY_LOCK, name, mr, X86_READ_RR)                              \
-	FOR_SIZES(BINARY_LOCK, name, mi, X86_READ_RI)                              \
-	static x86_op_fn *select_##name(struct x86_decode *d)                      \
-	{                                                                          \
-		static const struct binary_ops ops = {                             \
-			.plain = {X86_SIZES(name##_rr), X86_SIZES(name##_ri),      \
-				  X86_SIZES(name##_rm), X86_SIZES(name##_mr),      \
-				  X86_SIZES(name##_mi)},                           \
-			.lock_mr = X86_SIZES(name##_lock_mr),                      \
-			.lock_mi = X86_SIZES(name##_lock_mi),                      \
-		};                                                                 \
-		return select_binary(d, &ops);                                     \
+#define DEFINE_BINARY(name)                                                   \
+	FOR_SIZES(BINARY_REG, name, rr, X86_READ_RR)                          \
+	FOR_SIZES(BINARY_REG, name, ri, X86_READ_RI)                          \
+	FOR_SIZES(BINARY_REG, name, rm, X86_READ_RM)                          \
+	FOR_SIZES(BINARY_MEM, name, mr, X86_READ_RR)                          \
+	FOR_SIZES(BINARY_MEM, name, mi, X86_READ_RI)                          \
+	FOR_SIZES(BINARY_LOCK, name, mr, X86_READ_RR)                         \
+	FOR_SIZES(BINARY_LOCK, name, mi, X86_READ_RI)                         \
+	static x86_op_fn *select_##name(struct x86_decode *d)                 \
+	{                                                                     \
+		static const struct binary_ops ops = {                        \
+			.plain = {X86_SIZES(name##_rr), X86_SIZES(name##_ri), \
+				  X86_SIZES(name##_rm), X86_SIZES(name##_mr), \
+				  X86_SIZES(name##_mi)},                      \
+			.lock_mr = X86_SIZES(name##_lock_mr),                 \
+			.lock_mi = X86_SIZES(name##_lock_mi),                 \
+		};                                                            \
+		return select_binary(d, &ops);                                \
 	}
 
 /* Reading the first operand of a comparison, by form. */
 #define READ_DST(bits, var) X86_READ_R(bits, var)
 
-#define DEFINE_COMPARE(name, how)                                                    \
-	FOR_SIZES(BINARY_COMPARE, name, how, rr, READ_DST, X86_READ_RR)              \
-	FOR_SIZES(BINARY_COMPARE, name, how, ri, READ_DST, X86_READ_RI)              \
-	FOR_SIZES(BINARY_COMPARE, name, how, rm, READ_DST, X86_READ_RM)              \
-	FOR_SIZES(BINARY_COMPARE, name, how, mr, X86_READ_M, X86_READ_RR)            \
-	FOR_SIZES(BINARY_COMPARE, name, how, mi, X86_READ_M, X86_READ_RI)            \
-	static x86_op_fn *select_##name(struct x86_decode *d)                        \
-	{                                                                            \
-		static const struct binary_ops ops = {                               \
-			.plain = {X86_SIZES(name##_rr), X86_SIZES(name##_ri),        \
-				  X86_SIZES(name##_rm), X86_SIZES(name##_mr),        \
-				  X86_SIZES(name##_mi)},                             \
-		};                                                                   \
-		return select_binary(d, &ops);                                       \
+#define DEFINE_COMPARE(name, how)                                             \
+	FOR_SIZES(BINARY_COMPARE, name, how, rr, READ_DST, X86_READ_RR)       \
+	FOR_SIZES(BINARY_COMPARE, name, how, ri, READ_DST, X86_READ_RI)       \
+	FOR_SIZES(BINARY_COMPARE, name, how, rm, READ_DST, X86_READ_RM)       \
+	FOR_SIZES(BINARY_COMPARE, name, how, mr, X86_READ_M, X86_READ_RR)     \
+	FOR_SIZES(BINARY_COMPARE, name, how, mi, X86_READ_M, X86_READ_RI)     \
+	static x86_op_fn *select_##name(struct x86_decode *d)                 \
+	{                                                                     \
+		static const struct binary_ops ops = {                        \
+			.plain = {X86_SIZES(name##_rr), X86_SIZES(name##_ri), \
+				  X86_SIZES(name##_rm), X86_SIZES(name##_mr), \
+				  X86_SIZES(name##_mi)},                      \
+		};                                                            \
+		return select_binary(d, &ops);                                \
 	}
 
-#define DEFINE_UNARY(name)                                                        \
-	FOR_SIZES(UNARY, name)                                                    \
-	static x86_op_fn *select_##name(struct x86_decode *d)                     \
-	{                                                                         \
-		static const struct unary_ops ops = {                             \
-			.plain = {X86_SIZES(name##_r), X86_SIZES(name##_m)},      \
-			.lock = X86_SIZES(name##_lock_m),                         \
-		};                                                                \
-		return select_unary(d, &ops);                                     \
+#define DEFINE_UNARY(name)                                                   \
+	FOR_SIZES(UNARY, name)                                               \
+	static x86_op_fn *select_##name(struct x86_decode *d)                \
+	{                                                                    \
+		static const struct unary_ops ops = {                        \
+			.plain = {X86_SIZES(name##_r), X86_SIZES(name##_m)}, \
+			.lock = X86_SIZES(name##_lock_m),                    \
+		};                                                           \
+		return select_unary(d, &ops);                                \
 	}
 
 DEFINE_BINARY(add)
@@ -273,7 +270,7 @@ DEFINE_COMPARE(test, and)
 DEFINE_UNARY(inc)
 DEFINE_UNARY(dec)
 DEFINE_UNARY(neg)
-DEFINE_UNARY(not)
+DEFINE_UNARY(not )
 
 const struct x86_family_entry x86_family_alu[] = {
 	{ZYDIS_MNEMONIC_ADD, select_add},   {ZYDIS_MNEMONIC_ADC, select_adc},

@@ -97,24 +97,24 @@ void x86_atomic_store_slow(struct x86_cpu *cpu, const struct x86_atomic *at, uns
 
 /* ---- XCHG: with memory always locked ------------------------------------------------------- */
 
-#define DEFINE_XCHG(bits)                                                   \
-	X86_HANDLER(xchg_r##bits)                                           \
-	{                                                                   \
-		u##bits a = X86_REG(cpu, op->dst, const u##bits);           \
-		u##bits b = X86_REG(cpu, op->src, const u##bits);           \
-		X86_SET_REG##bits(cpu, op->dst, b);                         \
-		X86_SET_REG##bits(cpu, op->src, a);                         \
-		X86_NEXT(cpu, op);                                          \
-	}                                                                   \
-	X86_HANDLER(xchg_m##bits)                                           \
-	{                                                                   \
-		X86_READ_RR(bits, b);                                       \
-		struct x86_atomic at;                                       \
-		u##bits a = x86_atomic_begin##bits(cpu, op, &at);           \
-		while (!x86_atomic_end##bits(cpu, &at, &a, b))              \
-			;                                                   \
-		X86_SET_REG##bits(cpu, op->src, a);                         \
-		X86_NEXT(cpu, op);                                          \
+#define DEFINE_XCHG(bits)                                         \
+	X86_HANDLER(xchg_r##bits)                                 \
+	{                                                         \
+		u##bits a = X86_REG(cpu, op->dst, const u##bits); \
+		u##bits b = X86_REG(cpu, op->src, const u##bits); \
+		X86_SET_REG##bits(cpu, op->dst, b);               \
+		X86_SET_REG##bits(cpu, op->src, a);               \
+		X86_NEXT(cpu, op);                                \
+	}                                                         \
+	X86_HANDLER(xchg_m##bits)                                 \
+	{                                                         \
+		X86_READ_RR(bits, b);                             \
+		struct x86_atomic at;                             \
+		u##bits a = x86_atomic_begin##bits(cpu, op, &at); \
+		while (!x86_atomic_end##bits(cpu, &at, &a, b))    \
+			;                                         \
+		X86_SET_REG##bits(cpu, op->src, a);               \
+		X86_NEXT(cpu, op);                                \
 	}
 
 DEFINE_XCHG(8)
@@ -124,40 +124,39 @@ DEFINE_XCHG(64)
 
 /* ---- XADD ------------------------------------------------------------------------------------ */
 
-#define XADD_FLAGS(bits)                                                                \
-	x86_cc_record(cpu, X86_CC(X86_CC_ADD, X86_SI##bits), (s64)(s##bits)(a + b),     \
-		      (s64)(s##bits)b)
+#define XADD_FLAGS(bits) \
+	x86_cc_record(cpu, X86_CC(X86_CC_ADD, X86_SI##bits), (s64)(s##bits)(a + b), (s64)(s##bits)b)
 
 /* The register form writes the source first: XADD of a register with itself doubles it. */
-#define DEFINE_XADD(bits)                                                               \
-	X86_HANDLER(xadd_r##bits)                                                       \
-	{                                                                               \
-		u##bits a = X86_REG(cpu, op->dst, const u##bits);                       \
-		u##bits b = X86_REG(cpu, op->src, const u##bits);                       \
-		X86_SET_REG##bits(cpu, op->src, a);                                     \
-		X86_SET_REG##bits(cpu, op->dst, a + b);                                 \
-		XADD_FLAGS(bits);                                                       \
-		X86_NEXT(cpu, op);                                                      \
-	}                                                                               \
-	X86_HANDLER(xadd_m##bits)                                                       \
-	{                                                                               \
-		X86_READ_RR(bits, b);                                                   \
-		X86_RMW_BEGIN(bits, a);                                                 \
-		X86_RMW_END(bits, (u##bits)(a + b));                                    \
-		X86_SET_REG##bits(cpu, op->src, a);                                     \
-		XADD_FLAGS(bits);                                                       \
-		X86_NEXT(cpu, op);                                                      \
-	}                                                                               \
-	X86_HANDLER(xadd_lock_m##bits)                                                  \
-	{                                                                               \
-		X86_READ_RR(bits, b);                                                   \
-		struct x86_atomic at;                                                   \
-		u##bits a = x86_atomic_begin##bits(cpu, op, &at);                       \
-		while (!x86_atomic_end##bits(cpu, &at, &a, (u##bits)(a + b)))           \
-			;                                                               \
-		X86_SET_REG##bits(cpu, op->src, a);                                     \
-		XADD_FLAGS(bits);                                                       \
-		X86_NEXT(cpu, op);                                                      \
+#define DEFINE_XADD(bits)                                                     \
+	X86_HANDLER(xadd_r##bits)                                             \
+	{                                                                     \
+		u##bits a = X86_REG(cpu, op->dst, const u##bits);             \
+		u##bits b = X86_REG(cpu, op->src, const u##bits);             \
+		X86_SET_REG##bits(cpu, op->src, a);                           \
+		X86_SET_REG##bits(cpu, op->dst, a + b);                       \
+		XADD_FLAGS(bits);                                             \
+		X86_NEXT(cpu, op);                                            \
+	}                                                                     \
+	X86_HANDLER(xadd_m##bits)                                             \
+	{                                                                     \
+		X86_READ_RR(bits, b);                                         \
+		X86_RMW_BEGIN(bits, a);                                       \
+		X86_RMW_END(bits, (u##bits)(a + b));                          \
+		X86_SET_REG##bits(cpu, op->src, a);                           \
+		XADD_FLAGS(bits);                                             \
+		X86_NEXT(cpu, op);                                            \
+	}                                                                     \
+	X86_HANDLER(xadd_lock_m##bits)                                        \
+	{                                                                     \
+		X86_READ_RR(bits, b);                                         \
+		struct x86_atomic at;                                         \
+		u##bits a = x86_atomic_begin##bits(cpu, op, &at);             \
+		while (!x86_atomic_end##bits(cpu, &at, &a, (u##bits)(a + b))) \
+			;                                                     \
+		X86_SET_REG##bits(cpu, op->src, a);                           \
+		XADD_FLAGS(bits);                                             \
+		X86_NEXT(cpu, op);                                            \
 	}
 
 DEFINE_XADD(8)
@@ -165,49 +164,50 @@ DEFINE_XADD(16)
 DEFINE_XADD(32)
 DEFINE_XADD(64)
 
-/* ---- CMPXCHG ------------------------------------------------------------------------------------ */
+/* ---- CMPXCHG ------------------------------------------------------------------------------------
+ */
 
 #define ACC(bits) X86_REG(cpu, X86_RAX * 8, const u##bits)
-#define CMPXCHG_FLAGS(bits)                                                                     \
-	x86_cc_record3(cpu, X86_CC(X86_CC_SUB, X86_SI##bits), (s64)(s##bits)(acc - a),          \
+#define CMPXCHG_FLAGS(bits)                                                            \
+	x86_cc_record3(cpu, X86_CC(X86_CC_SUB, X86_SI##bits), (s64)(s##bits)(acc - a), \
 		       (s64)(s##bits)a, (s64)(s##bits)acc)
 
 /* Memory is written back unchanged when the comparison fails, as the SDM says. */
-#define DEFINE_CMPXCHG(bits)                                                            \
-	X86_HANDLER(cmpxchg_r##bits)                                                    \
-	{                                                                               \
-		u##bits acc = ACC(bits), a = X86_REG(cpu, op->dst, const u##bits);      \
-		u##bits b = X86_REG(cpu, op->src, const u##bits);                       \
-		if (a == acc)                                                           \
-			X86_SET_REG##bits(cpu, op->dst, b);                             \
-		else                                                                    \
-			X86_SET_REG##bits(cpu, X86_RAX * 8, a);                         \
-		CMPXCHG_FLAGS(bits);                                                    \
-		X86_NEXT(cpu, op);                                                      \
-	}                                                                               \
-	X86_HANDLER(cmpxchg_m##bits)                                                    \
-	{                                                                               \
-		X86_READ_RR(bits, b);                                                   \
-		X86_RMW_BEGIN(bits, a);                                                 \
-		u##bits acc = ACC(bits);                                                \
-		X86_RMW_END(bits, a == acc ? b : a);                                    \
-		if (a != acc)                                                           \
-			X86_SET_REG##bits(cpu, X86_RAX * 8, a);                         \
-		CMPXCHG_FLAGS(bits);                                                    \
-		X86_NEXT(cpu, op);                                                      \
-	}                                                                               \
-	X86_HANDLER(cmpxchg_lock_m##bits)                                               \
-	{                                                                               \
-		X86_READ_RR(bits, b);                                                   \
-		struct x86_atomic at;                                                   \
-		u##bits a = x86_atomic_begin##bits(cpu, op, &at);                       \
-		u##bits acc = ACC(bits);                                                \
-		while (!x86_atomic_end##bits(cpu, &at, &a, a == acc ? b : a))           \
-			;                                                               \
-		if (a != acc)                                                           \
-			X86_SET_REG##bits(cpu, X86_RAX * 8, a);                         \
-		CMPXCHG_FLAGS(bits);                                                    \
-		X86_NEXT(cpu, op);                                                      \
+#define DEFINE_CMPXCHG(bits)                                                       \
+	X86_HANDLER(cmpxchg_r##bits)                                               \
+	{                                                                          \
+		u##bits acc = ACC(bits), a = X86_REG(cpu, op->dst, const u##bits); \
+		u##bits b = X86_REG(cpu, op->src, const u##bits);                  \
+		if (a == acc)                                                      \
+			X86_SET_REG##bits(cpu, op->dst, b);                        \
+		else                                                               \
+			X86_SET_REG##bits(cpu, X86_RAX * 8, a);                    \
+		CMPXCHG_FLAGS(bits);                                               \
+		X86_NEXT(cpu, op);                                                 \
+	}                                                                          \
+	X86_HANDLER(cmpxchg_m##bits)                                               \
+	{                                                                          \
+		X86_READ_RR(bits, b);                                              \
+		X86_RMW_BEGIN(bits, a);                                            \
+		u##bits acc = ACC(bits);                                           \
+		X86_RMW_END(bits, a == acc ? b : a);                               \
+		if (a != acc)                                                      \
+			X86_SET_REG##bits(cpu, X86_RAX * 8, a);                    \
+		CMPXCHG_FLAGS(bits);                                               \
+		X86_NEXT(cpu, op);                                                 \
+	}                                                                          \
+	X86_HANDLER(cmpxchg_lock_m##bits)                                          \
+	{                                                                          \
+		X86_READ_RR(bits, b);                                              \
+		struct x86_atomic at;                                              \
+		u##bits a = x86_atomic_begin##bits(cpu, op, &at);                  \
+		u##bits acc = ACC(bits);                                           \
+		while (!x86_atomic_end##bits(cpu, &at, &a, a == acc ? b : a))      \
+			;                                                          \
+		if (a != acc)                                                      \
+			X86_SET_REG##bits(cpu, X86_RAX * 8, a);                    \
+		CMPXCHG_FLAGS(bits);                                               \
+		X86_NEXT(cpu, op);                                                 \
 	}
 
 DEFINE_CMPXCHG(8)
@@ -215,7 +215,8 @@ DEFINE_CMPXCHG(16)
 DEFINE_CMPXCHG(32)
 DEFINE_CMPXCHG(64)
 
-/* ---- CMPXCHG8B and CMPXCHG16B -------------------------------------------------------------------- */
+/* ---- CMPXCHG8B and CMPXCHG16B
+ * -------------------------------------------------------------------- */
 
 /* Both leave the other five flags alone. */
 static void set_zf(struct x86_cpu *cpu, bool zf)
@@ -297,7 +298,8 @@ X86_HANDLER(cmpxchg16b_m)
 	X86_NEXT(cpu, op);
 }
 
-/* ---- selection ---------------------------------------------------------------------------------------- */
+/* ---- selection
+ * ---------------------------------------------------------------------------------------- */
 
 struct exchange_ops {
 	x86_op_fn *reg[4], *mem[4], *lock[4];
@@ -321,15 +323,15 @@ static x86_op_fn *select_exchange(struct x86_decode *d, const struct exchange_op
 	return ops->reg[size];
 }
 
-#define DEFINE_SELECT(name, lock_prefix)                         \
-	static x86_op_fn *select_##name(struct x86_decode *d)    \
-	{                                                        \
-		static const struct exchange_ops ops = {         \
-			X86_SIZES(name##_r),                     \
-			X86_SIZES(name##_m),                     \
-			X86_SIZES(lock_prefix),                  \
-		};                                               \
-		return select_exchange(d, &ops);                 \
+#define DEFINE_SELECT(name, lock_prefix)                      \
+	static x86_op_fn *select_##name(struct x86_decode *d) \
+	{                                                     \
+		static const struct exchange_ops ops = {      \
+			X86_SIZES(name##_r),                  \
+			X86_SIZES(name##_m),                  \
+			X86_SIZES(lock_prefix),               \
+		};                                            \
+		return select_exchange(d, &ops);              \
 	}
 
 DEFINE_SELECT(xchg, xchg_m)

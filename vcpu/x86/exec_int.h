@@ -72,8 +72,7 @@ void x86_split_unlock(struct x86_cpu *cpu);
 /* A source operand read into @var. */
 #define X86_READ_RR(bits, var) u##bits var = X86_REG(cpu, op->src, const u##bits)
 #define X86_READ_RI(bits, var) u##bits var = (u##bits)op->imm
-#define X86_READ_RM(bits, var) \
-	u##bits var = x86_load##bits(cpu, x86_ea(cpu, op, (bits) / 8, false))
+#define X86_READ_RM(bits, var) u##bits var = x86_load##bits(cpu, x86_ea(cpu, op, (bits) / 8, false))
 /* The only operand of a one-operand form. */
 #define X86_READ_R(bits, var) u##bits var = X86_REG(cpu, op->dst, const u##bits)
 #define X86_READ_M(bits, var) X86_READ_RM(bits, var)
@@ -89,18 +88,17 @@ static inline void *x86_rmw_fast(struct x86_cpu *cpu, u64 addr, unsigned int byt
 }
 
 /* Memory as the destination, not locked: find, read old value @var, later write back. */
-#define X86_RMW_BEGIN(bits, var)                                 \
-	u64 addr_ = x86_ea(cpu, op, (bits) / 8, true);           \
-	void *ptr_ = x86_rmw_fast(cpu, addr_, (bits) / 8);       \
-	u##bits var = likely(ptr_ != NULL) ? x86_host_load##bits(ptr_) \
-					   : x86_load##bits(cpu, addr_)
+#define X86_RMW_BEGIN(bits, var)                           \
+	u64 addr_ = x86_ea(cpu, op, (bits) / 8, true);     \
+	void *ptr_ = x86_rmw_fast(cpu, addr_, (bits) / 8); \
+	u##bits var = likely(ptr_ != NULL) ? x86_host_load##bits(ptr_) : x86_load##bits(cpu, addr_)
 
-#define X86_RMW_END(bits, value)                                 \
-	do {                                                     \
-		if (likely(ptr_ != NULL))                        \
-			x86_host_store##bits(ptr_, (value));     \
-		else                                             \
-			x86_store##bits(cpu, addr_, (value));    \
+#define X86_RMW_END(bits, value)                              \
+	do {                                                  \
+		if (likely(ptr_ != NULL))                     \
+			x86_host_store##bits(ptr_, (value));  \
+		else                                          \
+			x86_store##bits(cpu, addr_, (value)); \
 	} while (0)
 
 /*
@@ -123,31 +121,35 @@ u64 x86_atomic_load_slow(struct x86_cpu *cpu, const struct x86_atomic *at, unsig
 void x86_atomic_store_slow(struct x86_cpu *cpu, const struct x86_atomic *at, unsigned int bytes,
 			   u64 value);
 
-#define X86_DEFINE_ATOMIC(bits)                                                              \
-	static inline u##bits x86_atomic_begin##bits(struct x86_cpu *cpu,                    \
-						     const struct x86_op *op,                \
-						     struct x86_atomic *at)                  \
-	{                                                                                    \
-		at->addr = x86_ea(cpu, op, (bits) / 8, true);                                \
-		at->ptr = x86_rmw_fast(cpu, at->addr, (bits) / 8);                           \
-		if (likely(at->ptr && X86_HOST_ALIGNED(at->ptr, u##bits)))                   \
-			return __atomic_load_n((u##bits *)at->ptr, __ATOMIC_RELAXED);        \
-		x86_atomic_begin_slow(cpu, at, at->addr, (bits) / 8);                        \
-		return (u##bits)x86_atomic_load_slow(cpu, at, (bits) / 8);                   \
-	}                                                                                    \
-	/* True when @desired is in place; else @old is what was there. */                   \
-	static inline bool x86_atomic_end##bits(struct x86_cpu *cpu, struct x86_atomic *at,  \
-						u##bits *old, u##bits desired)               \
-	{                                                                                    \
-		bool done = true;                                                            \
-		if (likely(at->ptr != NULL))                                                 \
-			done = __atomic_compare_exchange_n((u##bits *)at->ptr, old, desired, \
-							   false, __ATOMIC_SEQ_CST,          \
-							   __ATOMIC_SEQ_CST);                \
-		else                                                                         \
-			x86_atomic_store_slow(cpu, at, (bits) / 8, desired);                 \
-		barrier_compiler();                                                          \
-		return done;                                                                 \
+#define X86_DEFINE_ATOMIC(bits)                                                                    \
+	static inline u##bits x86_atomic_begin_at##bits(struct x86_cpu *cpu, u64 addr,             \
+							struct x86_atomic *at)                     \
+	{                                                                                          \
+		at->addr = addr;                                                                   \
+		at->ptr = x86_rmw_fast(cpu, at->addr, (bits) / 8);                                 \
+		if (likely(at->ptr && X86_HOST_ALIGNED(at->ptr, u##bits)))                         \
+			return __atomic_load_n((u##bits *)at->ptr, __ATOMIC_RELAXED);              \
+		x86_atomic_begin_slow(cpu, at, at->addr, (bits) / 8);                              \
+		return (u##bits)x86_atomic_load_slow(cpu, at, (bits) / 8);                         \
+	}                                                                                          \
+	static inline u##bits x86_atomic_begin##bits(struct x86_cpu *cpu, const struct x86_op *op, \
+						     struct x86_atomic *at)                        \
+	{                                                                                          \
+		return x86_atomic_begin_at##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), at);      \
+	}                                                                                          \
+	/* True when @desired is in place; else @old is what was there. */                         \
+	static inline bool x86_atomic_end##bits(struct x86_cpu *cpu, struct x86_atomic *at,        \
+						u##bits *old, u##bits desired)                     \
+	{                                                                                          \
+		bool done = true;                                                                  \
+		if (likely(at->ptr != NULL))                                                       \
+			done = __atomic_compare_exchange_n((u##bits *)at->ptr, old, desired,       \
+							   false, __ATOMIC_SEQ_CST,                \
+							   __ATOMIC_SEQ_CST);                      \
+		else                                                                               \
+			x86_atomic_store_slow(cpu, at, (bits) / 8, desired);                       \
+		barrier_compiler();                                                                \
+		return done;                                                                       \
 	}
 
 X86_DEFINE_ATOMIC(8)
@@ -160,7 +162,13 @@ X86_DEFINE_ATOMIC(64)
 	static const struct x86_op *name(struct x86_cpu *cpu, const struct x86_op *op)
 
 /* Table rows of handlers for all sizes; 0 where 8 bits do not exist. */
-#define X86_SIZES(prefix)   {prefix##8, prefix##16, prefix##32, prefix##64}
-#define X86_SIZES_W(prefix) {NULL, prefix##16, prefix##32, prefix##64}
+#define X86_SIZES(prefix)                                     \
+	{                                                     \
+		prefix##8, prefix##16, prefix##32, prefix##64 \
+	}
+#define X86_SIZES_W(prefix)                              \
+	{                                                \
+		NULL, prefix##16, prefix##32, prefix##64 \
+	}
 
 #endif

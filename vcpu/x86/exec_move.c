@@ -116,23 +116,23 @@ static x86_op_fn *select_mov(struct x86_decode *d)
 
 /* ---- MOVZX, MOVSX, MOVSXD ------------------------------------------------------------------- */
 
-#define EXTEND(name, to, type, from)                                            \
-	X86_HANDLER(name##from##_rr##to)                                        \
-	{                                                                       \
-		X86_READ_RR(from, v);                                           \
-		X86_SET_REG##to(cpu, op->dst, (type##to)(type##from)v);         \
-		X86_NEXT(cpu, op);                                              \
-	}                                                                       \
-	X86_HANDLER(name##from##_rm##to)                                        \
-	{                                                                       \
-		X86_READ_RM(from, v);                                           \
-		X86_SET_REG##to(cpu, op->dst, (type##to)(type##from)v);         \
-		X86_NEXT(cpu, op);                                              \
+#define EXTEND(name, to, type, from)                                    \
+	X86_HANDLER(name##from##_rr##to)                                \
+	{                                                               \
+		X86_READ_RR(from, v);                                   \
+		X86_SET_REG##to(cpu, op->dst, (type##to)(type##from)v); \
+		X86_NEXT(cpu, op);                                      \
+	}                                                               \
+	X86_HANDLER(name##from##_rm##to)                                \
+	{                                                               \
+		X86_READ_RM(from, v);                                   \
+		X86_SET_REG##to(cpu, op->dst, (type##to)(type##from)v); \
+		X86_NEXT(cpu, op);                                      \
 	}
 
-#define EXTEND_FROM(name, type, from)   \
-	EXTEND(name, 16, type, from)    \
-	EXTEND(name, 32, type, from)    \
+#define EXTEND_FROM(name, type, from) \
+	EXTEND(name, 16, type, from)  \
+	EXTEND(name, 32, type, from)  \
 	EXTEND(name, 64, type, from)
 
 EXTEND_FROM(movzx, u, 8)
@@ -178,7 +178,8 @@ static x86_op_fn *select_movsx(struct x86_decode *d)
 	return select_extend(d, &ops);
 }
 
-/* ---- LEA, CBW.., BSWAP, MOVBE, XLAT -------------------------------------------------------------- */
+/* ---- LEA, CBW.., BSWAP, MOVBE, XLAT
+ * -------------------------------------------------------------- */
 
 #define DEFINE_LEA(bits)                                              \
 	X86_HANDLER(lea##bits)                                        \
@@ -213,17 +214,17 @@ static x86_op_fn *select_lea(struct x86_decode *d)
 		return name##_op;                                                      \
 	}
 
-#define DEFINE_SPREAD(name, bits)                                                      \
-	X86_HANDLER(name##_op)                                                         \
-	{                                                                              \
+#define DEFINE_SPREAD(name, bits)                                                           \
+	X86_HANDLER(name##_op)                                                              \
+	{                                                                                   \
 		s##bits sign = (s##bits)(X86_REG(cpu, X86_RAX * 8, s##bits) >> ((bits)-1)); \
-		X86_SET_REG##bits(cpu, X86_RDX * 8, sign);                             \
-		X86_NEXT(cpu, op);                                                     \
-	}                                                                              \
-	static x86_op_fn *select_##name(struct x86_decode *d)                          \
-	{                                                                              \
-		(void)d;                                                               \
-		return name##_op;                                                      \
+		X86_SET_REG##bits(cpu, X86_RDX * 8, sign);                                  \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	static x86_op_fn *select_##name(struct x86_decode *d)                               \
+	{                                                                                   \
+		(void)d;                                                                    \
+		return name##_op;                                                           \
 	}
 
 DEFINE_WIDEN(cbw, 8, 16)
@@ -233,18 +234,18 @@ DEFINE_SPREAD(cwd, 16)
 DEFINE_SPREAD(cdq, 32)
 DEFINE_SPREAD(cqo, 64)
 
-#define DEFINE_MOVBE(bits)                                                                        \
-	X86_HANDLER(movbe_rm##bits)                                                               \
-	{                                                                                         \
-		X86_READ_RM(bits, v);                                                             \
-		X86_SET_REG##bits(cpu, op->dst, __builtin_bswap##bits(v));                        \
-		X86_NEXT(cpu, op);                                                                \
-	}                                                                                         \
-	X86_HANDLER(movbe_mr##bits)                                                               \
-	{                                                                                         \
-		X86_READ_RR(bits, v);                                                             \
+#define DEFINE_MOVBE(bits)                                                                         \
+	X86_HANDLER(movbe_rm##bits)                                                                \
+	{                                                                                          \
+		X86_READ_RM(bits, v);                                                              \
+		X86_SET_REG##bits(cpu, op->dst, __builtin_bswap##bits(v));                         \
+		X86_NEXT(cpu, op);                                                                 \
+	}                                                                                          \
+	X86_HANDLER(movbe_mr##bits)                                                                \
+	{                                                                                          \
+		X86_READ_RR(bits, v);                                                              \
 		x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), __builtin_bswap##bits(v)); \
-		X86_NEXT(cpu, op);                                                                \
+		X86_NEXT(cpu, op);                                                                 \
 	}
 
 DEFINE_MOVBE(16)
@@ -319,43 +320,43 @@ static x86_op_fn *select_xlat(struct x86_decode *d)
 	return NULL;
 }
 
-/* ---- CMOVcc and SETcc ----------------------------------------------------------------------------- */
+/* ---- CMOVcc and SETcc
+ * ----------------------------------------------------------------------------- */
 
 /* The memory operand is read, and a 32-bit destination zero-extended, whatever the condition. */
-#define CMOV(cc, form, read, bits)                                                \
-	X86_HANDLER(cmov##cc##_##form##bits)                                      \
-	{                                                                         \
-		read(bits, v);                                                    \
-		u##bits old = X86_REG(cpu, op->dst, const u##bits);               \
+#define CMOV(cc, form, read, bits)                                                   \
+	X86_HANDLER(cmov##cc##_##form##bits)                                         \
+	{                                                                            \
+		read(bits, v);                                                       \
+		u##bits old = X86_REG(cpu, op->dst, const u##bits);                  \
 		X86_SET_REG##bits(cpu, op->dst, x86_cond_inline(cpu, cc) ? v : old); \
-		X86_NEXT(cpu, op);                                                \
+		X86_NEXT(cpu, op);                                                   \
 	}
 
-#define CONDITIONAL(cc)                                                                 \
-	CMOV(cc, rr, X86_READ_RR, 16)                                                   \
-	CMOV(cc, rr, X86_READ_RR, 32)                                                   \
-	CMOV(cc, rr, X86_READ_RR, 64)                                                   \
-	CMOV(cc, rm, X86_READ_RM, 16)                                                   \
-	CMOV(cc, rm, X86_READ_RM, 32)                                                   \
-	CMOV(cc, rm, X86_READ_RM, 64)                                                   \
-	X86_HANDLER(set##cc##_r)                                                        \
-	{                                                                               \
-		X86_SET_REG8(cpu, op->dst, x86_cond_inline(cpu, cc));                   \
-		X86_NEXT(cpu, op);                                                      \
-	}                                                                               \
-	X86_HANDLER(set##cc##_m)                                                        \
-	{                                                                               \
-		x86_store8(cpu, x86_ea(cpu, op, 1, true), x86_cond_inline(cpu, cc));    \
-		X86_NEXT(cpu, op);                                                      \
+#define CONDITIONAL(cc)                                                              \
+	CMOV(cc, rr, X86_READ_RR, 16)                                                \
+	CMOV(cc, rr, X86_READ_RR, 32)                                                \
+	CMOV(cc, rr, X86_READ_RR, 64)                                                \
+	CMOV(cc, rm, X86_READ_RM, 16)                                                \
+	CMOV(cc, rm, X86_READ_RM, 32)                                                \
+	CMOV(cc, rm, X86_READ_RM, 64)                                                \
+	X86_HANDLER(set##cc##_r)                                                     \
+	{                                                                            \
+		X86_SET_REG8(cpu, op->dst, x86_cond_inline(cpu, cc));                \
+		X86_NEXT(cpu, op);                                                   \
+	}                                                                            \
+	X86_HANDLER(set##cc##_m)                                                     \
+	{                                                                            \
+		x86_store8(cpu, x86_ea(cpu, op, 1, true), x86_cond_inline(cpu, cc)); \
+		X86_NEXT(cpu, op);                                                   \
 	}
 
-#define FOR_CONDITIONS(m)                                                              \
-	m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) \
-		m(15)
+#define FOR_CONDITIONS(m) \
+	m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) m(15)
 
 FOR_CONDITIONS(CONDITIONAL)
 
-#define CMOV_ROW(cc) {X86_SIZES_W(cmov##cc##_rr), X86_SIZES_W(cmov##cc##_rm)},
+#define CMOV_ROW(cc)  {X86_SIZES_W(cmov##cc##_rr), X86_SIZES_W(cmov##cc##_rm)},
 #define SETCC_ROW(cc) {set##cc##_r, set##cc##_m},
 
 /* The condition is in the opcode: 0F 40+cc and 0F 90+cc. */
@@ -377,7 +378,8 @@ static x86_op_fn *select_setcc(struct x86_decode *d)
 	return form < 0 ? NULL : ops[d->insn->opcode & 15][form];
 }
 
-/* ---- the stack ------------------------------------------------------------------------------------- */
+/* ---- the stack
+ * ------------------------------------------------------------------------------------- */
 
 /*
  * Two families of handlers: 64-bit code, where the stack is flat and RSP whole
@@ -427,33 +429,33 @@ static u64 pop_address(struct x86_cpu *cpu, const struct x86_op *op, unsigned in
 #define MOVED_RSP64(delta) (cpu->regs[X86_RSP] + (u64)(s64)(delta))
 #define MOVED_RSP(delta)   moved_rsp(cpu, (delta))
 
-#define PUSH(form, read, bits, suffix, address, moved)                      \
-	X86_HANDLER(push_##form##bits##suffix)                              \
-	{                                                                   \
-		read(bits, v);                                              \
-		x86_store##bits(cpu, address(cpu, op, (bits) / 8), v);      \
-		cpu->regs[X86_RSP] = moved(-(s64)((bits) / 8));             \
-		X86_NEXT(cpu, op);                                          \
+#define PUSH(form, read, bits, suffix, address, moved)                 \
+	X86_HANDLER(push_##form##bits##suffix)                         \
+	{                                                              \
+		read(bits, v);                                         \
+		x86_store##bits(cpu, address(cpu, op, (bits) / 8), v); \
+		cpu->regs[X86_RSP] = moved(-(s64)((bits) / 8));        \
+		X86_NEXT(cpu, op);                                     \
 	}
 
 /* POP to memory computes its address after RSP has moved; see select_pop(). */
-#define DEFINE_STACK(bits, suffix, address, address_pop, moved)                          \
-	PUSH(r, X86_READ_R, bits, suffix, address, moved)                                \
-	PUSH(m, X86_READ_M, bits, suffix, address, moved)                                \
-	PUSH(i, X86_READ_RI, bits, suffix, address, moved)                               \
-	X86_HANDLER(pop_r##bits##suffix)                                                 \
-	{                                                                                \
-		u##bits v = x86_load##bits(cpu, address_pop(cpu, op, (bits) / 8));       \
-		cpu->regs[X86_RSP] = moved((bits) / 8);                                  \
-		X86_SET_REG##bits(cpu, op->dst, v);                                      \
-		X86_NEXT(cpu, op);                                                       \
-	}                                                                                \
-	X86_HANDLER(pop_m##bits##suffix)                                                 \
-	{                                                                                \
-		u##bits v = x86_load##bits(cpu, address_pop(cpu, op, (bits) / 8));       \
-		x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), v);              \
-		cpu->regs[X86_RSP] = moved((bits) / 8);                                  \
-		X86_NEXT(cpu, op);                                                       \
+#define DEFINE_STACK(bits, suffix, address, address_pop, moved)                    \
+	PUSH(r, X86_READ_R, bits, suffix, address, moved)                          \
+	PUSH(m, X86_READ_M, bits, suffix, address, moved)                          \
+	PUSH(i, X86_READ_RI, bits, suffix, address, moved)                         \
+	X86_HANDLER(pop_r##bits##suffix)                                           \
+	{                                                                          \
+		u##bits v = x86_load##bits(cpu, address_pop(cpu, op, (bits) / 8)); \
+		cpu->regs[X86_RSP] = moved((bits) / 8);                            \
+		X86_SET_REG##bits(cpu, op->dst, v);                                \
+		X86_NEXT(cpu, op);                                                 \
+	}                                                                          \
+	X86_HANDLER(pop_m##bits##suffix)                                           \
+	{                                                                          \
+		u##bits v = x86_load##bits(cpu, address_pop(cpu, op, (bits) / 8)); \
+		x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), v);        \
+		cpu->regs[X86_RSP] = moved((bits) / 8);                            \
+		X86_NEXT(cpu, op);                                                 \
 	}
 
 DEFINE_STACK(64, _flat, push_address64, pop_address64, MOVED_RSP64)
@@ -505,41 +507,42 @@ static x86_op_fn *select_pop(struct x86_decode *d)
 	return by_slot(d, pop_r16_flat, pop_r64_flat, pop_r16, pop_r32);
 }
 
-/* ---- PUSHA, POPA -------------------------------------------------------------------------------------- */
+/* ---- PUSHA, POPA
+ * -------------------------------------------------------------------------------------- */
 
 /*
  * All eight slots are checked before the first is written; then faults can
  * only come from device memory, which restarts the whole instruction.
  */
-#define DEFINE_PUSHA(bits)                                                                    \
-	X86_HANDLER(pusha##bits)                                                              \
-	{                                                                                     \
-		u64 addr[8];                                                                  \
-		cpu->op = op;                                                                 \
-		for (unsigned int i = 0; i < 8; i++) {                                        \
-			u64 sp = moved_rsp(cpu, -(s64)((i + 1) * (bits) / 8));                \
-			addr[i] = x86_stack_linear(cpu, sp, (bits) / 8, true);                \
-			x86_probe(cpu, addr[i], (bits) / 8, true);                            \
-		}                                                                             \
-		for (unsigned int i = 0; i < 8; i++)                                          \
-			x86_store##bits(cpu, addr[i], (u##bits)cpu->regs[i]);                 \
-		cpu->regs[X86_RSP] = moved_rsp(cpu, -(bits));                                 \
-		X86_NEXT(cpu, op);                                                            \
-	}                                                                                     \
-	X86_HANDLER(popa##bits)                                                               \
-	{                                                                                     \
-		u##bits value[8];                                                             \
-		cpu->op = op;                                                                 \
-		for (unsigned int i = 0; i < 8; i++) {                                        \
-			u64 sp = moved_rsp(cpu, i * (bits) / 8);                              \
-			value[7 - i] = x86_load##bits(                                        \
-				cpu, x86_stack_linear(cpu, sp, (bits) / 8, false));           \
-		}                                                                             \
-		for (unsigned int i = 0; i < 8; i++)                                          \
-			if (i != X86_RSP)                                                     \
-				X86_SET_REG##bits(cpu, i * 8, value[i]);                      \
-		cpu->regs[X86_RSP] = moved_rsp(cpu, bits);                                    \
-		X86_NEXT(cpu, op);                                                            \
+#define DEFINE_PUSHA(bits)                                                                         \
+	X86_HANDLER(pusha##bits)                                                                   \
+	{                                                                                          \
+		u64 addr[8];                                                                       \
+		cpu->op = op;                                                                      \
+		for (unsigned int i = 0; i < 8; i++) {                                             \
+			u64 sp = moved_rsp(cpu, -(s64)((i + 1) * (bits) / 8));                     \
+			addr[i] = x86_stack_linear(cpu, sp, (bits) / 8, true);                     \
+			x86_probe(cpu, addr[i], (bits) / 8, true);                                 \
+		}                                                                                  \
+		for (unsigned int i = 0; i < 8; i++)                                               \
+			x86_store##bits(cpu, addr[i], (u##bits)cpu->regs[i]);                      \
+		cpu->regs[X86_RSP] = moved_rsp(cpu, -(bits));                                      \
+		X86_NEXT(cpu, op);                                                                 \
+	}                                                                                          \
+	X86_HANDLER(popa##bits)                                                                    \
+	{                                                                                          \
+		u##bits value[8];                                                                  \
+		cpu->op = op;                                                                      \
+		for (unsigned int i = 0; i < 8; i++) {                                             \
+			u64 sp = moved_rsp(cpu, i * (bits) / 8);                                   \
+			value[7 - i] =                                                             \
+				x86_load##bits(cpu, x86_stack_linear(cpu, sp, (bits) / 8, false)); \
+		}                                                                                  \
+		for (unsigned int i = 0; i < 8; i++)                                               \
+			if (i != X86_RSP)                                                          \
+				X86_SET_REG##bits(cpu, i * 8, value[i]);                           \
+		cpu->regs[X86_RSP] = moved_rsp(cpu, bits);                                         \
+		X86_NEXT(cpu, op);                                                                 \
 	}
 
 DEFINE_PUSHA(16)
@@ -555,13 +558,14 @@ static x86_op_fn *select_popa(struct x86_decode *d)
 	return d->insn->mnemonic == ZYDIS_MNEMONIC_POPA ? popa16 : popa32;
 }
 
-/* ---- ENTER, LEAVE ---------------------------------------------------------------------------------------- */
+/* ---- ENTER, LEAVE
+ * ---------------------------------------------------------------------------------------- */
 
 static u64 load_slot(struct x86_cpu *cpu, u64 rsp, unsigned int bytes)
 {
 	u64 addr = x86_stack_linear(cpu, rsp, bytes, false);
 
-	return bytes == 8 ? x86_load64(cpu, addr)
+	return bytes == 8   ? x86_load64(cpu, addr)
 	       : bytes == 4 ? x86_load32(cpu, addr)
 			    : x86_load16(cpu, addr);
 }
@@ -665,10 +669,17 @@ static x86_op_fn *select_enter(struct x86_decode *d)
 	return enter_op;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------- */
+/* ---- the table
+ * ------------------------------------------------------------------------------------------- */
 
-#define CMOV_ENTRY(name)  {ZYDIS_MNEMONIC_CMOV##name, select_cmov}
-#define SETCC_ENTRY(name) {ZYDIS_MNEMONIC_SET##name, select_setcc}
+#define CMOV_ENTRY(name)                               \
+	{                                              \
+		ZYDIS_MNEMONIC_CMOV##name, select_cmov \
+	}
+#define SETCC_ENTRY(name)                              \
+	{                                              \
+		ZYDIS_MNEMONIC_SET##name, select_setcc \
+	}
 
 const struct x86_family_entry x86_family_move[] = {
 	{ZYDIS_MNEMONIC_MOV, select_mov},

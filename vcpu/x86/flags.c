@@ -95,8 +95,8 @@ u32 x86_flags_compute(const struct x86_cpu *cpu)
 	if (x86_cc_kind(cpu) == X86_CC_FLAGS)
 		return (u32)cpu->cc_src & X86_EFLAGS_ARITH;
 	return x86_flags_carry(cpu) | parity(cpu->cc_dst) | x86_flags_aux(cpu) |
-	       (cpu->cc_dst == 0 ? X86_EFLAGS_ZF : 0) |
-	       ((s64)cpu->cc_dst < 0 ? X86_EFLAGS_SF : 0) | overflow(cpu);
+	       (cpu->cc_dst == 0 ? X86_EFLAGS_ZF : 0) | ((s64)cpu->cc_dst < 0 ? X86_EFLAGS_SF : 0) |
+	       overflow(cpu);
 }
 
 bool x86_condition(const struct x86_cpu *cpu, unsigned int cc)

@@ -120,7 +120,7 @@ static inline bool x86_cc_below_equal(const struct x86_cpu *cpu)
 
 /* As x86_condition(); meant for a constant @cc. */
 static inline __attribute__((always_inline)) bool x86_cond_inline(const struct x86_cpu *cpu,
-								   unsigned int cc)
+								  unsigned int cc)
 {
 	bool negate = cc & 1;
 
