@@ -4,11 +4,11 @@
 
 Parts of the page-table template are compiled through its instances only
 (pgtable/instance/*.c): they mean nothing without a format.  Another header that
-is a part of one file by design says so in its first comment, with the words
-"not self-contained".
+is a part of one file by design says so in its first comment: "Included by X only".
 """
 
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +21,7 @@ FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-functio
          "-Wno-unused-variable", "-Wno-unused-const-variable", "-Werror", "-fsyntax-only"]
 
 
+PART = re.compile(r"Included by \S+ only")
 TEMPLATE = ("pgtable/engine/", "pgtable/format/defaults.h", "pgtable/instance/instantiate.h",
             "pgtable/pgtable_api.h")
 
@@ -28,7 +29,7 @@ TEMPLATE = ("pgtable/engine/", "pgtable/format/defaults.h", "pgtable/instance/in
 def is_part_of_another(root, header):
     if header.relative_to(root).as_posix().startswith(TEMPLATE):
         return True
-    return "not self-contained" in header.read_text(errors="replace")[:1500]
+    return PART.search(header.read_text(errors="replace")[:1500]) is not None
 
 
 def compile_alone(root, header):
