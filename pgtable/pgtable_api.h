@@ -58,6 +58,87 @@ int PGT_NAME(wrprotect)(struct kvm_pgtable *pgt, u64 addr, u64 size,
 			enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush);
 
 /*
+ * Annotate the range with @owner (not 0): no leaf is left in it, and get_leaf
+ * tells the owner of each absent page.  map and unmap forget the annotation.
+ * Blocks that stick out are split, -ENOMEM as in map.  @flags may hold SHARED;
+ * then a table in the way is kept and annotated below.  Owes @flush.
+ */
+int PGT_NAME(set_owner)(struct kvm_pgtable *pgt, u64 addr, u64 size, u32 owner,
+			enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_cache *cache,
+			struct kvm_pgtable_flush *flush);
+
+/*
+ * Mark the leaf around @addr (any byte of it) accessed.  -ENOENT: no leaf.
+ * -EAGAIN: SHARED with HANDLE_FAULT, and someone else changed it.  Owes nothing.
+ */
+int PGT_NAME(mkyoung)(struct kvm_pgtable *pgt, u64 addr, enum kvm_pgtable_walk_flags flags);
+
+/*
+ * Clear the accessed mark of every leaf that intersects the range; *@young: one
+ * was marked.  Until @flush is done the MMU may go on using what it cached and
+ * mark nothing; a caller that only wants a hint may leave it undone.
+ */
+int PGT_NAME(mkold)(struct kvm_pgtable *pgt, u64 addr, u64 size, enum kvm_pgtable_walk_flags flags,
+		    bool *young, struct kvm_pgtable_flush *flush);
+
+/* *@young: a leaf that intersects the range is marked accessed.  Shared or exclusive. */
+int PGT_NAME(test_young)(struct kvm_pgtable *pgt, u64 addr, u64 size, bool *young);
+
+/*
+ * Add the permissions in @prot (R, W, X only) to the leaf around @addr; none is
+ * taken away.  -ENOENT, -EAGAIN as mkyoung; -EINVAL where the format cannot say
+ * the result.  Owes @flush where the MMU keeps refusing what it cached as
+ * refused (arm64, RISC-V); x86 forgets that with the fault.
+ */
+int PGT_NAME(relax_perms)(struct kvm_pgtable *pgt, u64 addr, enum kvm_pgtable_prot prot,
+			  enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush);
+
+/*
+ * Cache maintenance: ops->clean_dcache() for what each leaf of normal memory in
+ * the range leads to.  Shared or exclusive.  Nothing to do without that service.
+ */
+int PGT_NAME(flush)(struct kvm_pgtable *pgt, u64 addr, u64 size);
+
+/*
+ * Split every block that intersects the range until no leaf is above @level
+ * (from 1).  -ENOMEM: some are split, the table is valid, and a call with a
+ * refilled @cache goes on.  Owes nothing where a table may replace a block of
+ * the same content; elsewhere the library breaks, flushes and makes.
+ */
+int PGT_NAME(split)(struct kvm_pgtable *pgt, u64 addr, u64 size, unsigned int level,
+		    enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_cache *cache,
+		    struct kvm_pgtable_flush *flush);
+
+/*
+ * Replace each table inside the range, up to @max_level, whose leaves are the
+ * parts of one block by that block; accessed and dirty are or'ed.  Exclusive.
+ * The table pages are retired.  Owes @flush.
+ */
+int PGT_NAME(collapse)(struct kvm_pgtable *pgt, u64 addr, u64 size, unsigned int max_level,
+		       struct kvm_pgtable_flush *flush);
+
+/*
+ * Build a table for one entry of @level (from 2) that leads to [hpa, ...) with
+ * leaves of @max_level (0: pages); nobody sees it until it is linked.  No lock.
+ * -EINVAL, -ERANGE, -ENOMEM (nothing is left behind).
+ */
+int PGT_NAME(create_unlinked)(struct kvm_pgtable *pgt, hpa_t hpa, unsigned int level,
+			      enum kvm_pgtable_prot prot, unsigned int max_level,
+			      struct kvm_pgtable_cache *cache, kvm_pte_t **table);
+
+/* Free what create_unlinked built and nobody linked.  No lock. */
+void PGT_NAME(free_unlinked)(struct kvm_pgtable *pgt, kvm_pte_t *table, unsigned int level);
+
+/*
+ * Put such a table at @addr (aligned to @level), in place of an absent entry or
+ * a leaf; tables above it are taken from @cache.  -EEXIST: a table is there.
+ * On any error @table is still the caller's.  Owes @flush when a leaf went.
+ */
+int PGT_NAME(link_unlinked)(struct kvm_pgtable *pgt, u64 addr, kvm_pte_t *table, unsigned int level,
+			    enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_cache *cache,
+			    struct kvm_pgtable_flush *flush);
+
+/*
  * Verify the structure: every table reachable once, live-entry counts exact,
  * reserved bits clear.  Exclusive.  0 or -EIO after reporting what is wrong.
  */

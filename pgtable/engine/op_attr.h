@@ -7,6 +7,8 @@
 
 struct pgt_attr_data {
 	struct kvm_pgtable_flush owed;
+	enum kvm_pgtable_prot grant; /* relax_perms */
+	bool young;		     /* mkold, test_young: a leaf was */
 };
 
 /* -ENOENT: no leaf here.  -EAGAIN: locked by someone. */
@@ -55,32 +57,155 @@ pgt_inline unsigned int pgt_wrprotect_run(struct kvm_pgtable_visit_ctx *ctx, uns
 	return i;
 }
 
-#define pgt_wrprotect_code                                    \
-	((struct pgt_code){.cb = pgt_wrprotect_visitor,       \
+/* ---- ageing --------------------------------------------------------------------- */
+
+pgt_inline int pgt_mkold_visitor(const struct kvm_pgtable_visit_ctx *ctx,
+				 enum kvm_pgtable_walk_flags visit)
+{
+	struct pgt_attr_data *data = ctx->arg;
+	int err;
+
+	(void)visit;
+	if (!fmt_present(ctx->old, ctx->level))
+		return pgt_attr_refuse(ctx);
+	if (!fmt_young(ctx->old, ctx->level))
+		return 0;
+	err = pgt_entry_change(ctx, fmt_mkold(ctx->old, ctx->level), &data->owed);
+	if (!err)
+		data->young = true;
+	return err;
+}
+
+/* Leaves the walk at the first young leaf: more cannot change the answer. */
+pgt_inline int pgt_test_young_visitor(const struct kvm_pgtable_visit_ctx *ctx,
+				      enum kvm_pgtable_walk_flags visit)
+{
+	struct pgt_attr_data *data = ctx->arg;
+
+	(void)visit;
+	if (!fmt_present(ctx->old, ctx->level) || !fmt_young(ctx->old, ctx->level))
+		return 0;
+	data->young = true;
+	return 1;
+}
+
+pgt_inline int pgt_mkyoung_visitor(const struct kvm_pgtable_visit_ctx *ctx,
+				   enum kvm_pgtable_walk_flags visit)
+{
+	struct pgt_attr_data *data = ctx->arg;
+
+	(void)visit;
+	if (!fmt_present(ctx->old, ctx->level))
+		return pgt_attr_refuse(ctx);
+	if (fmt_young(ctx->old, ctx->level))
+		return 0;
+	return pgt_entry_change(ctx, fmt_mkyoung(ctx->old, ctx->level), &data->owed);
+}
+
+/* ---- permissions ------------------------------------------------------------------ */
+
+pgt_inline int pgt_relax_visitor(const struct kvm_pgtable_visit_ctx *ctx,
+				 enum kvm_pgtable_walk_flags visit)
+{
+	struct pgt_attr_data *data = ctx->arg;
+	enum kvm_pgtable_prot prot;
+	kvm_pte_t new;
+
+	(void)visit;
+	if (!fmt_present(ctx->old, ctx->level))
+		return pgt_attr_refuse(ctx);
+	prot = (enum kvm_pgtable_prot)(fmt_leaf_prot(ctx->old, ctx->level) | data->grant);
+	if (!fmt_prot_valid(ctx->pgt, prot))
+		return -EINVAL;
+	new = fmt_make_leaf(ctx->pgt, fmt_leaf_hpa(ctx->old, ctx->level), prot, ctx->level);
+	return new == ctx->old ? 0 : pgt_entry_change(ctx, new, &data->owed);
+}
+
+/* ---- the operations ---------------------------------------------------------------- */
+
+#define pgt_attr_code(visitor, inner)                         \
+	((struct pgt_code){.cb = (visitor),                   \
 			   .ignore = kvm_pgtable_attr_ignore, \
 			   .retry = kvm_pgtable_attr_retry,   \
-			   .run = pgt_wrprotect_run,          \
+			   .run = (inner),                    \
 			   .visits = KVM_PGTABLE_WALK_LEAF})
 
-int PGT_NAME(wrprotect)(struct kvm_pgtable *pgt, u64 addr, u64 size,
-			enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush)
+pgt_inline int pgt_attr_walk(struct kvm_pgtable *pgt, u64 addr, u64 size,
+			     enum kvm_pgtable_walk_flags flags, struct pgt_attr_data *data,
+			     struct kvm_pgtable_flush *flush, const struct pgt_code code)
 {
-	struct pgt_attr_data data = {.owed = PGT_FLUSH_NONE};
-	struct kvm_pgtable_walker walker = {
-		.arg = &data,
-		.flags = flags,
-	};
+	const struct kvm_pgtable_walker walker = {.arg = data, .flags = flags};
 	struct kvm_pgtable_visit_ctx ctx = {
-		.pgt = pgt, .start = addr, .end = addr + size, .flags = walker.flags, .arg = &data};
+		.pgt = pgt, .start = addr, .end = addr + size, .flags = flags, .arg = data};
 	int err = pgt_check_range(pgt, addr, size);
 
 	if (unlikely(err))
 		return err;
 	if (!pgt_flags_valid(flags))
 		return -EINVAL;
-	err = pgt_walk(&ctx, &walker, pgt_wrprotect_code);
-	pgt_flush_merge(flush, &data.owed);
+	data->owed = PGT_FLUSH_NONE;
+	err = pgt_walk(&ctx, &walker, code);
+	pgt_flush_merge(flush, &data->owed);
 	return err;
+}
+
+int PGT_NAME(wrprotect)(struct kvm_pgtable *pgt, u64 addr, u64 size,
+			enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush)
+{
+	struct pgt_attr_data data = {0};
+
+	return pgt_attr_walk(pgt, addr, size, flags, &data, flush,
+			     pgt_attr_code(pgt_wrprotect_visitor, pgt_wrprotect_run));
+}
+
+int PGT_NAME(mkold)(struct kvm_pgtable *pgt, u64 addr, u64 size, enum kvm_pgtable_walk_flags flags,
+		    bool *young, struct kvm_pgtable_flush *flush)
+{
+	struct pgt_attr_data data = {0};
+	int err = pgt_attr_walk(pgt, addr, size, flags, &data, flush,
+				pgt_attr_code(pgt_mkold_visitor, NULL));
+
+	*young = data.young;
+	return err;
+}
+
+int PGT_NAME(test_young)(struct kvm_pgtable *pgt, u64 addr, u64 size, bool *young)
+{
+	struct pgt_attr_data data = {0};
+	int err = pgt_attr_walk(pgt, addr, size, KVM_PGTABLE_WALK_SHARED, &data, NULL,
+				pgt_attr_code(pgt_test_young_visitor, NULL));
+
+	*young = data.young;
+	return err < 0 ? err : 0;
+}
+
+/* One page: absence is the caller's to know, also in an exclusive walk. */
+pgt_inline int pgt_attr_page(struct kvm_pgtable *pgt, u64 addr, enum kvm_pgtable_walk_flags flags,
+			     struct pgt_attr_data *data, struct kvm_pgtable_flush *flush,
+			     kvm_pgtable_visitor_fn_t visitor)
+{
+	const struct pgt_code code = {
+		.cb = visitor, .retry = kvm_pgtable_attr_retry, .visits = KVM_PGTABLE_WALK_LEAF};
+
+	return pgt_attr_walk(pgt, align_down(addr, PGT_PAGE_BYTES), PGT_PAGE_BYTES, flags, data,
+			     flush, code);
+}
+
+int PGT_NAME(mkyoung)(struct kvm_pgtable *pgt, u64 addr, enum kvm_pgtable_walk_flags flags)
+{
+	struct pgt_attr_data data = {0};
+
+	return pgt_attr_page(pgt, addr, flags, &data, NULL, pgt_mkyoung_visitor);
+}
+
+int PGT_NAME(relax_perms)(struct kvm_pgtable *pgt, u64 addr, enum kvm_pgtable_prot prot,
+			  enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush)
+{
+	struct pgt_attr_data data = {.grant = prot};
+
+	if (prot & ~KVM_PGTABLE_PROT_RWX)
+		return -EINVAL;
+	return pgt_attr_page(pgt, addr, flags, &data, flush, pgt_relax_visitor);
 }
 
 #endif

@@ -9,4 +9,7 @@
 #include "pgtable/engine/op_unmap.h"
 #include "pgtable/engine/op_lookup.h"
 #include "pgtable/engine/op_attr.h"
+#include "pgtable/engine/op_resize.h"
+#include "pgtable/engine/op_owner.h"
+#include "pgtable/engine/op_unlinked.h"
 #include "pgtable/engine/check.h"

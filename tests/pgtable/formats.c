@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Every format and geometry that the tests of operations run on. */
+#include "tests/pgtable/harness.h"
+
+#include <string.h>
+
+#include "pgtable/instance/ept.h"
+#include "pgtable/instance/tiny.h"
+
+#define OPS(prefix)                                                                               \
+	{                                                                                         \
+		.init = prefix##_init, .destroy = prefix##_destroy, .map = prefix##_map,          \
+		.unmap = prefix##_unmap, .get_leaf = prefix##_get_leaf, .walk = prefix##_walk,    \
+		.wrprotect = prefix##_wrprotect, .set_owner = prefix##_set_owner,                 \
+		.mkyoung = prefix##_mkyoung, .mkold = prefix##_mkold,                             \
+		.test_young = prefix##_test_young, .relax_perms = prefix##_relax_perms,           \
+		.flush = prefix##_flush, .split = prefix##_split, .collapse = prefix##_collapse,  \
+		.create_unlinked = prefix##_create_unlinked,                                      \
+		.free_unlinked = prefix##_free_unlinked, .link_unlinked = prefix##_link_unlinked, \
+		.check = prefix##_check,                                                          \
+	}
+
+#define X86(prefix, label, bits, depth, ad)                                                  \
+	{                                                                                    \
+		.name = label, .op = OPS(prefix),                                            \
+		.config = {.input_bits = (bits), .levels = (depth), .accessed_dirty = (ad)}, \
+		.page_lg2 = 12, .table_bits = 9, .leaf_level_max = 3,                        \
+	}
+
+const struct format formats[] = {
+	{.name = "tiny",
+	 .op = OPS(tiny),
+	 .config = {.input_bits = 18},
+	 .page_lg2 = 12,
+	 .table_bits = 2,
+	 .leaf_level_max = 3},
+	{.name = "tiny-4",
+	 .op = OPS(tiny),
+	 .config = {.input_bits = 20, .accessed_dirty = true},
+	 .page_lg2 = 12,
+	 .table_bits = 2,
+	 .leaf_level_max = 3},
+	X86(ept, "ept-4", 48, 4, false),
+	X86(ept, "ept-4-ad", 48, 0, true),
+	X86(ept, "ept-5", 57, 5, false),
+	X86(ept, "ept-5-ad", 52, 0, true),
+};
+
+const unsigned int nr_formats = ARRAY_SIZE(formats);
+
+const struct format *format_named(const char *name)
+{
+	for (unsigned int i = 0; i < nr_formats; i++) {
+		if (!strcmp(formats[i].name, name))
+			return &formats[i];
+	}
+	return NULL;
+}
