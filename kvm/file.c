@@ -57,6 +57,16 @@ long kvm_raw_munmap(void *addr, u64 bytes)
 
 /* ---- file objects --------------------------------------------------------------------- */
 
+void kvm_file_pool_lock(void)
+{
+	pthread_mutex_lock(&pool.lock);
+}
+
+void kvm_file_pool_unlock(void)
+{
+	pthread_mutex_unlock(&pool.lock);
+}
+
 static void grow_pool_locked(void)
 {
 	struct kvm_file *files = mmu_host_alloc(POOL_FILES * sizeof(*files));
@@ -71,13 +81,13 @@ static struct kvm_file *file_alloc(void)
 {
 	struct kvm_file *file;
 
-	pthread_mutex_lock(&pool.lock);
+	kvm_file_pool_lock();
 	if (!pool.free)
 		grow_pool_locked();
 	file = pool.free;
 	if (file)
 		pool.free = file->next_free;
-	pthread_mutex_unlock(&pool.lock);
+	kvm_file_pool_unlock();
 	return file;
 }
 

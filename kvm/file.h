@@ -71,6 +71,10 @@ void kvm_file_forget_range(unsigned int first, unsigned int last);
 /* @fd is now another name for @file. */
 void kvm_file_alias(struct kvm_file *file, int fd);
 
+/* Around a fork. */
+void kvm_file_pool_lock(void);
+void kvm_file_pool_unlock(void);
+
 /* ---- system calls on our own behalf, never interposed; result or -errno ---------- */
 
 long kvm_raw_close(int fd);

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 
 #include "base/bits.h"
+#include "host/fork.h"
+#include "host/touch.h"
 #include "kvm/kvm_api.h"
+#include "kvm/stats.h"
 #include "kvm/user_copy.h"
 #include "kvm/vm.h"
 
@@ -98,15 +101,54 @@ void kvm_api_change_end(struct kvm_host_change *change)
 	release_all(change);
 }
 
-void kvm_api_host_fault(hva_t addr)
+bool kvm_api_has_vms(void)
 {
+	return vm_count() != 0;
+}
+
+/* ---- faults of ours ---------------------------------------------------------------------- */
+
+bool kvm_api_host_fault(hva_t addr, void *ucontext)
+{
+	if (host_touch_fault(ucontext))
+		return true;
 	kvm_user_copy_fault(addr);
 	if (vcpu_running())
 		x86_cpu_host_fault(addr);
+	return false;
+}
+
+void kvm_api_handlers_installed(void)
+{
+	host_touch_enable();
+}
+
+/* ---- fork ---------------------------------------------------------------------------------- */
+
+/* In the order in which they nest, of which there is none. */
+void kvm_api_fork_prepare(void)
+{
+	kvm_stats_lock();
+	kvm_file_pool_lock();
+	vm_list_lock();
+	host_fork_prepare();
+}
+
+void kvm_api_fork_parent(void)
+{
+	host_fork_parent();
+	vm_list_unlock();
+	kvm_file_pool_unlock();
+	kvm_stats_unlock();
 }
 
 void kvm_api_fork_child(void)
 {
+	host_fork_child();
 	vm_fork_child();
 	vcpu_set_running(NULL);
+	vm_list_unlock();
+	kvm_file_pool_unlock();
+	kvm_stats_fork_child();
+	kvm_stats_unlock();
 }

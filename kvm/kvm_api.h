@@ -27,9 +27,11 @@ int kvm_api_open_module_param(const char *path, bool cloexec) KVMU_MUST_CHECK;
 
 /*
  * A signal handler's question: was the fault at @addr (0: not known) ours?
- * Does not return when it was.
+ * Either does not return, or says that returning from the handler will do.
  */
-void kvm_api_host_fault(hva_t addr);
+bool kvm_api_host_fault(hva_t addr, void *ucontext);
+/* The handlers that ask it are in place. */
+void kvm_api_handlers_installed(void);
 
 /*
  * The program is about to change memory at [start, end), and has.  Cheap while
@@ -42,15 +44,20 @@ struct kvm_host_change {
 	struct vm **vms;
 	struct vm *inline_vms[KVM_CHANGE_INLINE_VMS];
 };
+bool kvm_api_has_vms(void);
 void kvm_api_change_begin(struct kvm_host_change *change, hva_t start, hva_t end);
 void kvm_api_change_end(struct kvm_host_change *change);
 
-/* In the child of fork. */
+/* Around fork: no lock of ours may be left in the middle. */
+void kvm_api_fork_prepare(void);
+void kvm_api_fork_parent(void);
 void kvm_api_fork_child(void);
 
 /* The summary of `kvmu run --stats`, once per process, and only if it made a VM. */
 void kvm_api_print_stats(void);
-/* Print it when the process ends. */
+/* The same in a signal handler, whatever was interrupted: not printed rather than waited for. */
+void kvm_api_print_stats_dying(void);
+/* From now on it is wanted. */
 void kvm_api_want_stats(void);
 
 #endif

@@ -68,11 +68,21 @@ static void add_vm(struct vm *vm, void *arg)
 	t->vm.memslot_updates += s->memslot_updates;
 }
 
-void kvm_stats_collect(struct vm *vm)
+void kvm_stats_lock(void)
 {
 	pthread_mutex_lock(&stats.lock);
-	add_vm(vm, &stats.ended);
+}
+
+void kvm_stats_unlock(void)
+{
 	pthread_mutex_unlock(&stats.lock);
+}
+
+void kvm_stats_collect(struct vm *vm)
+{
+	kvm_stats_lock();
+	add_vm(vm, &stats.ended);
+	kvm_stats_unlock();
 }
 
 /* ---- printing ------------------------------------------------------------------------------- */
@@ -158,32 +168,58 @@ void kvm_api_want_stats(void)
 	stats.wanted = true;
 }
 
-void kvm_api_print_stats(void)
+static void print(const struct totals *t)
 {
 	struct text text = {.used = 0};
-	struct totals t;
 
-	if (!stats.wanted || atomic_exchange(&stats.printed, 1))
-		return;
-	pthread_mutex_lock(&stats.lock);
-	t = stats.ended;
-	pthread_mutex_unlock(&stats.lock);
-	vm_for_each(add_vm, &t);
-	if (!t.vms)
+	if (!t->vms)
 		return;
 	say(&text, "kvmu: process %d: %llu VM%s, %llu vCPU%s\n", (int)getpid(),
-	    (unsigned long long)t.vms, t.vms == 1 ? "" : "s", (unsigned long long)t.vcpus,
-	    t.vcpus == 1 ? "" : "s");
-	say_outcomes(&text, &t);
-	say_causes(&text, &t);
-	say_memory(&text, &t);
-	say_cpu(&text, &t, seconds_since_start());
+	    (unsigned long long)t->vms, t->vms == 1 ? "" : "s", (unsigned long long)t->vcpus,
+	    t->vcpus == 1 ? "" : "s");
+	say_outcomes(&text, t);
+	say_causes(&text, t);
+	say_memory(&text, t);
+	say_cpu(&text, t, seconds_since_start());
 	/* One write: lines of the program do not come between. */
 	if (write(2, text.buf, text.used) < 0)
 		return;
 }
 
-void kvm_stats_process_dying(void)
+void kvm_api_print_stats(void)
 {
-	kvm_api_print_stats();
+	struct totals t;
+
+	if (!stats.wanted || atomic_exchange(&stats.printed, 1))
+		return;
+	kvm_stats_lock();
+	t = stats.ended;
+	kvm_stats_unlock();
+	vm_for_each(add_vm, &t);
+	print(&t);
+}
+
+void kvm_api_print_stats_dying(void)
+{
+	struct totals t;
+
+	if (!stats.wanted || atomic_exchange(&stats.printed, 1))
+		return;
+	if (pthread_mutex_trylock(&stats.lock))
+		return;
+	t = stats.ended;
+	kvm_stats_unlock();
+	if (!vm_list_trylock())
+		return;
+	vm_for_each_locked(add_vm, &t);
+	vm_list_unlock();
+	print(&t);
+}
+
+void kvm_stats_fork_child(void)
+{
+	stats.ended = (struct totals){0};
+	atomic_poke(&stats.printed, 0);
+	if (stats.wanted)
+		kvm_api_want_stats();
 }

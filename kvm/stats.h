@@ -7,7 +7,10 @@ struct vm;
 
 /* A VM ends: keep its figures. */
 void kvm_stats_collect(struct vm *vm);
-/* The process is about to end without running its exit handlers. */
-void kvm_stats_process_dying(void);
+
+/* Around a fork; the child starts from nothing. */
+void kvm_stats_lock(void);
+void kvm_stats_unlock(void);
+void kvm_stats_fork_child(void);
 
 #endif

@@ -14,7 +14,6 @@
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/kvm_api.h"
-#include "kvm/stats.h"
 #include "kvm/user_copy.h"
 
 #define TLS_FAST __thread __attribute__((tls_model("initial-exec")))
@@ -120,7 +119,7 @@ static bool interrupts(int sig)
 	case EFFECT_DEFAULT:
 		/* Likely the end of the process: there will be no later moment. */
 		if (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
-			kvm_stats_process_dying();
+			kvm_api_print_stats_dying();
 		return true;
 	case EFFECT_HANDLER:
 		break;

@@ -80,7 +80,11 @@ void vcpu_destroy(struct vcpu *vcpu);
 void vm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg);
 /* How many live; may change at once. */
 u32 vm_count(void);
-/* In the child of a fork. */
+/* The list's lock around a fork, and what the child does with the parent's VMs. */
+void vm_list_lock(void);
+bool vm_list_trylock(void);
+void vm_list_unlock(void);
+void vm_for_each_locked(void (*fn)(struct vm *vm, void *arg), void *arg);
 void vm_fork_child(void);
 
 /* ---- clock (vm_clock.c) ------------------------------------------------------------------- */

@@ -41,12 +41,32 @@ static void list_del(struct vm *vm)
 	pthread_mutex_unlock(&live.lock);
 }
 
-void vm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg)
+void vm_list_lock(void)
 {
 	pthread_mutex_lock(&live.lock);
+}
+
+bool vm_list_trylock(void)
+{
+	return pthread_mutex_trylock(&live.lock) == 0;
+}
+
+void vm_list_unlock(void)
+{
+	pthread_mutex_unlock(&live.lock);
+}
+
+void vm_for_each_locked(void (*fn)(struct vm *vm, void *arg), void *arg)
+{
 	for (struct vm *vm = live.first; vm; vm = vm->next)
 		fn(vm, arg);
-	pthread_mutex_unlock(&live.lock);
+}
+
+void vm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg)
+{
+	vm_list_lock();
+	vm_for_each_locked(fn, arg);
+	vm_list_unlock();
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */
@@ -59,7 +79,6 @@ static struct vm *abandoned;
 
 void vm_fork_child(void)
 {
-	live.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	if (live.first)
 		abandoned = live.first;
 	live.first = NULL;

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kvmu command: what its files share. */
+#ifndef KVMU_CLI_CLI_H
+#define KVMU_CLI_CLI_H
+
+/* As env(1) and timeout(1) use them. */
+enum exit_code {
+	EXIT_OWN_FAILURE = 125,
+	EXIT_CANNOT_EXECUTE = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+/* "kvmu: message" on standard error. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* `kvmu run`; @argv[0] is "run".  Returns only when the program was not started. */
+int cmd_run(int argc, char **argv);
+
+/* How a program of that name would be run. */
+enum program_kind {
+	PROGRAM_PRELOADABLE,
+	PROGRAM_NOT_FOUND,
+	PROGRAM_NOT_EXECUTABLE,
+	PROGRAM_STATIC,	    /* no dynamic linker, nobody to load our library */
+	PROGRAM_PRIVILEGED, /* set-user-ID or the like: the dynamic linker ignores us */
+	PROGRAM_FOREIGN,    /* made for another kind of machine than the library */
+};
+
+/* Search as execvp(3) does; @path, of PATH_MAX bytes, is where it was found. */
+enum program_kind find_program(const char *name, char *path);
+
+#endif

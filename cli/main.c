@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kvmu command: sub-commands and help. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+void complain(const char *format, ...)
+{
+	va_list args;
+
+	fputs("kvmu: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+static const char help_text[] =
+	"Usage: kvmu run [--stats] [--] PROGRAM [ARGUMENT]...\n"
+	"       kvmu --help | --version\n"
+	"\n"
+	"Runs PROGRAM, an unmodified user of the KVM API, with a /dev/kvm of kvmu's own:\n"
+	"guest memory and guest CPU are simulated in PROGRAM's process.  No hardware\n"
+	"virtualisation, no privileges and no device node are needed; the machine's own\n"
+	"/dev/kvm is not touched.\n"
+	"\n"
+	"  --stats    when PROGRAM ends, print what its guests did to standard error\n"
+	"\n"
+	"PROGRAM must be dynamically linked.  It inherits everything, and kvmu becomes\n"
+	"it: the exit status is PROGRAM's own.  When it cannot be started:\n"
+	"  125  kvmu itself failed, or PROGRAM would not load kvmu's library\n"
+	"  126  PROGRAM was found but cannot be executed\n"
+	"  127  PROGRAM was not found\n";
+
+static int print_help(void)
+{
+	fputs(help_text, stdout);
+	return fflush(stdout) ? EXIT_OWN_FAILURE : 0;
+}
+
+static int print_version(void)
+{
+	printf("kvmu %s\n", KVMU_VERSION);
+	return fflush(stdout) ? EXIT_OWN_FAILURE : 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		complain("no command; try 'kvmu --help'");
+		return EXIT_OWN_FAILURE;
+	}
+	if (!strcmp(argv[1], "run"))
+		return cmd_run(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return print_help();
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+		return print_version();
+	complain("unknown command '%s'; try 'kvmu --help'", argv[1]);
+	return EXIT_OWN_FAILURE;
+}
