@@ -83,170 +83,100 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	}                                                  \
 	X86_SSE_HANDLERS(name, load)
 
+/* clang-format off */
+
 /*
  * The mnemonics of the family by file; each has x86_select_<name>().
  * exec_sse.c makes the table of them.
  */
-#define X86_SSE_MOVE_LIST(X)                                                                       \
-	X(MOVAPS, movaps)                                                                          \
-	X(MOVAPD, movaps) X(MOVDQA, movaps) X(MOVUPS, movups) X(MOVUPD, movups) X(                 \
-		MOVDQU, movups) X(LDDQU, movups) X(MOVNTPS, movnt) X(MOVNTPD, movnt)               \
-		X(MOVNTDQ, movnt) X(MOVNTDQA, movaps) X(MOVNTI, movnti) X(MOVD, movd) X(           \
-			MOVQ, movq) X(MOVSS, movss) X(MOVSD, movsd) X(MOVHLPS, movhlps) X(MOVLHPS, \
-											  movlhps) \
-			X(MOVHPS, movhps) X(MOVHPD, movhps) X(MOVLPS, movlps) X(MOVLPD, movlps) X( \
-				MOVDDUP, movddup) X(MOVSLDUP, movsldup) X(MOVSHDUP, movshdup)      \
-				X(MOVMSKPS, movmskps) X(MOVMSKPD, movmskpd) X(PMOVMSKB, pmovmskb)  \
-					X(MASKMOVDQU, maskmovdqu) X(PINSRB, pinsrb) X(             \
-						PINSRW, pinsrw) X(PINSRD, pinsrd)                  \
-						X(PINSRQ, pinsrq) X(PEXTRB, pextrb) X(             \
-							PEXTRW, pextrw) X(PEXTRD, pextrd)          \
-							X(PEXTRQ, pextrq) X(EXTRACTPS, pextrd)     \
-								X(INSERTPS, insertps)
+#define X86_SSE_MOVE_LIST(X) \
+	X(MOVAPS, movaps) X(MOVAPD, movaps) X(MOVDQA, movaps) X(MOVUPS, movups) \
+	X(MOVUPD, movups) X(MOVDQU, movups) X(LDDQU, movups) X(MOVNTPS, movnt) \
+	X(MOVNTPD, movnt) X(MOVNTDQ, movnt) X(MOVNTDQA, movaps) X(MOVNTI, movnti) \
+	X(MOVD, movd) X(MOVQ, movq) X(MOVSS, movss) X(MOVSD, movsd) X(MOVHLPS, movhlps) \
+	X(MOVLHPS, movlhps) X(MOVHPS, movhps) X(MOVHPD, movhps) X(MOVLPS, movlps) \
+	X(MOVLPD, movlps) X(MOVDDUP, movddup) X(MOVSLDUP, movsldup) \
+	X(MOVSHDUP, movshdup) X(MOVMSKPS, movmskps) X(MOVMSKPD, movmskpd) \
+	X(PMOVMSKB, pmovmskb) X(MASKMOVDQU, maskmovdqu) X(PINSRB, pinsrb) \
+	X(PINSRW, pinsrw) X(PINSRD, pinsrd) X(PINSRQ, pinsrq) X(PEXTRB, pextrb) \
+	X(PEXTRW, pextrw) X(PEXTRD, pextrd) X(PEXTRQ, pextrq) X(EXTRACTPS, pextrd) \
+	X(INSERTPS, insertps)
 
-#define X86_SSE_ARITH_LIST(X)                                                                                                 \
-	X(PADDB, paddb)                                                                                                       \
-	X(PADDW, paddw) X(PADDD, paddd) X(PADDQ, paddq) X(PSUBB, psubb) X(PSUBW, psubw) X(                                    \
-		PSUBD, psubd) X(PSUBQ, psubq) X(PADDSB, paddsb) X(PADDSW,                                                     \
-								  paddsw) X(PADDUSB,                                          \
-									    paddusb) X(PADDUSW,                               \
-										       paddusw)                               \
-		X(PSUBSB, psubsb) X(PSUBSW, psubsw) X(PSUBUSB, psubusb) X(PSUBUSW, psubusw) X(                                \
-			PMULLW,                                                                                               \
-			pmullw) X(PMULHW,                                                                                     \
-				  pmulhw) X(PMULHUW,                                                                          \
-					    pmulhuw) X(PMULHRSW,                                                              \
-						       pmulhrsw) X(PMULLD,                                                    \
-								   pmulld) X(PMULUDQ,                                         \
-									     pmuludq) X(PMULDQ,                               \
-											pmuldq)                               \
-			X(PMADDWD, pmaddwd) X(PMADDUBSW, pmaddubsw) X(PAVGB, pavgb) X(                                        \
-				PAVGW,                                                                                        \
-				pavgw) X(PMAXUB,                                                                              \
-					 pmaxub) X(PMAXUW,                                                                    \
-						   pmaxuw) X(PMAXUD,                                                          \
-							     pmaxud) X(PMAXSB,                                                \
-								       pmaxsb) X(PMAXSW,                                      \
-										 pmaxsw) X(PMAXSD,                            \
-											   pmaxsd)                            \
-				X(PMINUB, pminub) X(PMINUW, pminuw) X(PMINUD, pminud) X(PMINSB, pminsb) X(                    \
-					PMINSW,                                                                               \
-					pminsw) X(PMINSD, pminsd)                                                             \
-					X(PSADBW, psadbw) X(PCMPEQB, pcmpeqb) X(PCMPEQW, pcmpeqw) X(                          \
-						PCMPEQD, pcmpeqd) X(PCMPEQQ,                                                  \
-								    pcmpeqq) X(PCMPGTB,                                       \
-									       pcmpgtb) X(PCMPGTW, pcmpgtw)                   \
-						X(PCMPGTD, pcmpgtd) X(                                                        \
-							PCMPGTQ,                                                              \
-							pcmpgtq) X(PAND,                                                      \
-								   pand) X(ANDPS,                                             \
-									   pand) X(ANDPD,                                     \
-										   pand) X(PANDN,                             \
-											   pandn) X(ANDNPS,                   \
-												    pandn)                    \
-							X(ANDNPD, pandn) X(POR, por) X(ORPS, por) X(                          \
-								ORPD, por) X(PXOR,                                            \
-									     pxor) X(XORPS,                                   \
-										     pxor) X(XORPD,                           \
-											     pxor) X(PSLLW,                   \
-												     psllw) X(PSLLD,          \
-													      pslld)          \
-								X(PSLLQ,                                                      \
-								  psllq) X(PSRLW,                                             \
-									   psrlw) X(PSRLD,                                    \
-										    psrld) X(PSRLQ,                           \
-											     psrlq) X(PSRAW,                  \
-												      psraw) X(PSRAD, psrad)  \
-									X(PSLLDQ, pslldq) X(PSRLDQ, psrldq) X(                \
-										PABSB,                                        \
-										pabsb) X(PABSW,                               \
-											 pabsw) X(PABSD, pabsd)               \
-										X(PSIGNB, psignb) X(PSIGNW, psignw) X(        \
-											PSIGND,                               \
-											psignd) X(PHADDW, phaddw)             \
-											X(PHADDD, phaddd) X(                  \
-												PHADDSW,                      \
-												phaddsw) X(PHSUBW,            \
-													   phsubw)            \
-												X(PHSUBD,                     \
-												  phsubd) X(PHSUBSW,          \
-													    phsubsw)          \
-													X(MPSADBW,            \
-													  mpsadbw)            \
-														X(PHMINPOSUW, \
-														  phminposuw)
+#define X86_SSE_ARITH_LIST(X) \
+	X(PADDB, paddb) X(PADDW, paddw) X(PADDD, paddd) X(PADDQ, paddq) X(PSUBB, psubb) \
+	X(PSUBW, psubw) X(PSUBD, psubd) X(PSUBQ, psubq) X(PADDSB, paddsb) \
+	X(PADDSW, paddsw) X(PADDUSB, paddusb) X(PADDUSW, paddusw) X(PSUBSB, psubsb) \
+	X(PSUBSW, psubsw) X(PSUBUSB, psubusb) X(PSUBUSW, psubusw) X(PMULLW, pmullw) \
+	X(PMULHW, pmulhw) X(PMULHUW, pmulhuw) X(PMULHRSW, pmulhrsw) X(PMULLD, pmulld) \
+	X(PMULUDQ, pmuludq) X(PMULDQ, pmuldq) X(PMADDWD, pmaddwd) \
+	X(PMADDUBSW, pmaddubsw) X(PAVGB, pavgb) X(PAVGW, pavgw) X(PMAXUB, pmaxub) \
+	X(PMAXUW, pmaxuw) X(PMAXUD, pmaxud) X(PMAXSB, pmaxsb) X(PMAXSW, pmaxsw) \
+	X(PMAXSD, pmaxsd) X(PMINUB, pminub) X(PMINUW, pminuw) X(PMINUD, pminud) \
+	X(PMINSB, pminsb) X(PMINSW, pminsw) X(PMINSD, pminsd) X(PSADBW, psadbw) \
+	X(PCMPEQB, pcmpeqb) X(PCMPEQW, pcmpeqw) X(PCMPEQD, pcmpeqd) X(PCMPEQQ, pcmpeqq) \
+	X(PCMPGTB, pcmpgtb) X(PCMPGTW, pcmpgtw) X(PCMPGTD, pcmpgtd) X(PCMPGTQ, pcmpgtq) \
+	X(PAND, pand) X(ANDPS, pand) X(ANDPD, pand) X(PANDN, pandn) X(ANDNPS, pandn) \
+	X(ANDNPD, pandn) X(POR, por) X(ORPS, por) X(ORPD, por) X(PXOR, pxor) \
+	X(XORPS, pxor) X(XORPD, pxor) X(PSLLW, psllw) X(PSLLD, pslld) X(PSLLQ, psllq) \
+	X(PSRLW, psrlw) X(PSRLD, psrld) X(PSRLQ, psrlq) X(PSRAW, psraw) X(PSRAD, psrad) \
+	X(PSLLDQ, pslldq) X(PSRLDQ, psrldq) X(PABSB, pabsb) X(PABSW, pabsw) \
+	X(PABSD, pabsd) X(PSIGNB, psignb) X(PSIGNW, psignw) X(PSIGND, psignd) \
+	X(PHADDW, phaddw) X(PHADDD, phaddd) X(PHADDSW, phaddsw) X(PHSUBW, phsubw) \
+	X(PHSUBD, phsubd) X(PHSUBSW, phsubsw) X(MPSADBW, mpsadbw) \
+	X(PHMINPOSUW, phminposuw)
 
-#define X86_SSE_SHUFFLE_LIST(X)                                                                   \
-	X(PUNPCKLBW, punpcklbw)                                                                   \
-	X(PUNPCKLWD, punpcklwd) X(PUNPCKLDQ, punpckldq) X(UNPCKLPS, punpckldq) X(                 \
-		PUNPCKLQDQ, punpcklqdq) X(UNPCKLPD, punpcklqdq) X(PUNPCKHBW, punpckhbw)           \
-		X(PUNPCKHWD, punpckhwd) X(PUNPCKHDQ, punpckhdq) X(UNPCKHPS, punpckhdq) X(         \
-			PUNPCKHQDQ, punpckhqdq) X(UNPCKHPD, punpckhqdq) X(PACKSSWB, packsswb)     \
-			X(PACKSSDW, packssdw) X(PACKUSWB, packuswb) X(PACKUSDW, packusdw) X(      \
-				PSHUFD, pshufd) X(PSHUFLW, pshuflw) X(PSHUFHW, pshufhw) X(SHUFPS, \
-											  shufps) \
-				X(SHUFPD, shufpd) X(PSHUFB, pshufb) X(PALIGNR, palignr) X(        \
-					PBLENDW, pblendw) X(BLENDPS, blendps) X(BLENDPD, blendpd) \
-					X(PBLENDVB, pblendvb) X(BLENDVPS, blendvps) X(            \
-						BLENDVPD, blendvpd) X(PTEST, ptest) X(PMOVSXBW,   \
-										      pmovsxbw)   \
-						X(PMOVSXBD, pmovsxbd) X(PMOVSXBQ, pmovsxbq) X(    \
-							PMOVSXWD, pmovsxwd) X(PMOVSXWQ, pmovsxwq) \
-							X(PMOVSXDQ, pmovsxdq) X(                  \
-								PMOVZXBW, pmovzxbw) X(PMOVZXBD,   \
-										      pmovzxbd)   \
-								X(PMOVZXBQ, pmovzxbq) X(PMOVZXWD, \
-											pmovzxwd) \
-									X(PMOVZXWQ, pmovzxwq)     \
-										X(PMOVZXDQ,       \
-										  pmovzxdq)
+#define X86_SSE_SHUFFLE_LIST(X) \
+	X(PUNPCKLBW, punpcklbw) X(PUNPCKLWD, punpcklwd) X(PUNPCKLDQ, punpckldq) \
+	X(UNPCKLPS, punpckldq) X(PUNPCKLQDQ, punpcklqdq) X(UNPCKLPD, punpcklqdq) \
+	X(PUNPCKHBW, punpckhbw) X(PUNPCKHWD, punpckhwd) X(PUNPCKHDQ, punpckhdq) \
+	X(UNPCKHPS, punpckhdq) X(PUNPCKHQDQ, punpckhqdq) X(UNPCKHPD, punpckhqdq) \
+	X(PACKSSWB, packsswb) X(PACKSSDW, packssdw) X(PACKUSWB, packuswb) \
+	X(PACKUSDW, packusdw) X(PSHUFD, pshufd) X(PSHUFLW, pshuflw) X(PSHUFHW, pshufhw) \
+	X(SHUFPS, shufps) X(SHUFPD, shufpd) X(PSHUFB, pshufb) X(PALIGNR, palignr) \
+	X(PBLENDW, pblendw) X(BLENDPS, blendps) X(BLENDPD, blendpd) \
+	X(PBLENDVB, pblendvb) X(BLENDVPS, blendvps) X(BLENDVPD, blendvpd) \
+	X(PTEST, ptest) X(PMOVSXBW, pmovsxbw) X(PMOVSXBD, pmovsxbd) \
+	X(PMOVSXBQ, pmovsxbq) X(PMOVSXWD, pmovsxwd) X(PMOVSXWQ, pmovsxwq) \
+	X(PMOVSXDQ, pmovsxdq) X(PMOVZXBW, pmovzxbw) X(PMOVZXBD, pmovzxbd) \
+	X(PMOVZXBQ, pmovzxbq) X(PMOVZXWD, pmovzxwd) X(PMOVZXWQ, pmovzxwq) \
+	X(PMOVZXDQ, pmovzxdq)
 
-#define X86_SSE_STRING_LIST(X)  \
-	X(PCMPISTRI, pcmpistri) \
-	X(PCMPISTRM, pcmpistrm) X(PCMPESTRI, pcmpestri) X(PCMPESTRM, pcmpestrm)
+#define X86_SSE_STRING_LIST(X) \
+	X(PCMPISTRI, pcmpistri) X(PCMPISTRM, pcmpistrm) X(PCMPESTRI, pcmpestri) \
+	X(PCMPESTRM, pcmpestrm)
 
-#define X86_SSE_CRYPTO_LIST(X)                                                                  \
-	X(PCLMULQDQ, pclmulqdq)                                                                 \
-	X(AESENC, aesenc) X(AESENCLAST, aesenclast) X(AESDEC, aesdec) X(AESDECLAST, aesdeclast) \
-		X(AESIMC, aesimc) X(AESKEYGENASSIST, aeskeygenassist)
+#define X86_SSE_CRYPTO_LIST(X) \
+	X(PCLMULQDQ, pclmulqdq) X(AESENC, aesenc) X(AESENCLAST, aesenclast) \
+	X(AESDEC, aesdec) X(AESDECLAST, aesdeclast) X(AESIMC, aesimc) \
+	X(AESKEYGENASSIST, aeskeygenassist)
 
-#define X86_SSE_FLOAT_LIST(X)                                                                      \
-	X(ADDPS, addps)                                                                            \
-	X(ADDPD, addpd) X(ADDSS, addss) X(ADDSD, addsd) X(SUBPS, subps) X(SUBPD, subpd) X(         \
-		SUBSS, subss) X(SUBSD, subsd) X(MULPS, mulps) X(MULPD, mulpd) X(MULSS, mulss)      \
-		X(MULSD, mulsd) X(DIVPS, divps) X(DIVPD, divpd) X(DIVSS, divss) X(DIVSD, divsd) X( \
-			MINPS, minps) X(MINPD, minpd) X(MINSS, minss) X(MINSD, minsd)              \
-			X(MAXPS, maxps) X(MAXPD, maxpd) X(MAXSS, maxss) X(MAXSD, maxsd) X(         \
-				SQRTPS, sqrtps) X(SQRTPD, sqrtpd) X(SQRTSS, sqrtss)                \
-				X(SQRTSD, sqrtsd) X(RCPPS, rcpps) X(RCPSS, rcpss) X(               \
-					RSQRTPS, rsqrtps) X(RSQRTSS, rsqrtss) X(CMPPS, cmpps)      \
-					X(CMPPD, cmppd) X(CMPSS, cmpss) X(CMPSD, cmpsd) X(         \
-						HADDPS, haddps) X(HADDPD, haddpd)                  \
-						X(HSUBPS, hsubps) X(HSUBPD, hsubpd) X(ADDSUBPS,    \
-										      addsubps)    \
-							X(ADDSUBPD, addsubpd) X(DPPS, dpps) X(     \
-								DPPD, dppd) X(ROUNDPS, roundps)    \
-								X(ROUNDPD, roundpd) X(ROUNDSS,     \
-										      roundss)     \
-									X(ROUNDSD, roundsd)
+#define X86_SSE_FLOAT_LIST(X) \
+	X(ADDPS, addps) X(ADDPD, addpd) X(ADDSS, addss) X(ADDSD, addsd) X(SUBPS, subps) \
+	X(SUBPD, subpd) X(SUBSS, subss) X(SUBSD, subsd) X(MULPS, mulps) X(MULPD, mulpd) \
+	X(MULSS, mulss) X(MULSD, mulsd) X(DIVPS, divps) X(DIVPD, divpd) X(DIVSS, divss) \
+	X(DIVSD, divsd) X(MINPS, minps) X(MINPD, minpd) X(MINSS, minss) X(MINSD, minsd) \
+	X(MAXPS, maxps) X(MAXPD, maxpd) X(MAXSS, maxss) X(MAXSD, maxsd) \
+	X(SQRTPS, sqrtps) X(SQRTPD, sqrtpd) X(SQRTSS, sqrtss) X(SQRTSD, sqrtsd) \
+	X(RCPPS, rcpps) X(RCPSS, rcpss) X(RSQRTPS, rsqrtps) X(RSQRTSS, rsqrtss) \
+	X(CMPPS, cmpps) X(CMPPD, cmppd) X(CMPSS, cmpss) X(CMPSD, cmpsd) \
+	X(HADDPS, haddps) X(HADDPD, haddpd) X(HSUBPS, hsubps) X(HSUBPD, hsubpd) \
+	X(ADDSUBPS, addsubps) X(ADDSUBPD, addsubpd) X(DPPS, dpps) X(DPPD, dppd) \
+	X(ROUNDPS, roundps) X(ROUNDPD, roundpd) X(ROUNDSS, roundss) X(ROUNDSD, roundsd)
 
-#define X86_SSE_CONVERT_LIST(X)                                                                   \
-	X(COMISS, comiss)                                                                         \
-	X(COMISD, comisd) X(UCOMISS, ucomiss) X(UCOMISD, ucomisd) X(CVTDQ2PS, cvtdq2ps)           \
-		X(CVTDQ2PD, cvtdq2pd) X(CVTPS2DQ, cvtps2dq) X(CVTTPS2DQ, cvttps2dq)               \
-			X(CVTPD2DQ, cvtpd2dq) X(CVTTPD2DQ, cvttpd2dq) X(CVTPS2PD, cvtps2pd)       \
-				X(CVTPD2PS, cvtpd2ps) X(CVTSS2SD, cvtss2sd) X(CVTSD2SS, cvtsd2ss) \
-					X(CVTSI2SS, cvtsi2ss) X(CVTSI2SD, cvtsi2sd)               \
-						X(CVTSS2SI, cvtss2si) X(CVTTSS2SI, cvttss2si)     \
-							X(CVTSD2SI, cvtsd2si)                     \
-								X(CVTTSD2SI, cvttsd2si)
+#define X86_SSE_CONVERT_LIST(X) \
+	X(COMISS, comiss) X(COMISD, comisd) X(UCOMISS, ucomiss) X(UCOMISD, ucomisd) \
+	X(CVTDQ2PS, cvtdq2ps) X(CVTDQ2PD, cvtdq2pd) X(CVTPS2DQ, cvtps2dq) \
+	X(CVTTPS2DQ, cvttps2dq) X(CVTPD2DQ, cvtpd2dq) X(CVTTPD2DQ, cvttpd2dq) \
+	X(CVTPS2PD, cvtps2pd) X(CVTPD2PS, cvtpd2ps) X(CVTSS2SD, cvtss2sd) \
+	X(CVTSD2SS, cvtsd2ss) X(CVTSI2SS, cvtsi2ss) X(CVTSI2SD, cvtsi2sd) \
+	X(CVTSS2SI, cvtss2si) X(CVTTSS2SI, cvttss2si) X(CVTSD2SI, cvtsd2si) \
+	X(CVTTSD2SI, cvttsd2si)
 
-#define X86_SSE_STATE_LIST(X)                                                              \
-	X(LDMXCSR, ldmxcsr)                                                                \
-	X(STMXCSR, stmxcsr) X(FXSAVE, fxsave) X(FXSAVE64, fxsave) X(FXRSTOR, fxrstor)      \
-		X(FXRSTOR64, fxrstor) X(XSAVE, xsave) X(XSAVE64, xsave) X(XSAVEOPT, xsave) \
-			X(XSAVEOPT64, xsave) X(XSAVEC, xsavec) X(XSAVEC64, xsavec)         \
-				X(XRSTOR, xrstor) X(XRSTOR64, xrstor)
+#define X86_SSE_STATE_LIST(X) \
+	X(LDMXCSR, ldmxcsr) X(STMXCSR, stmxcsr) X(FXSAVE, fxsave) X(FXSAVE64, fxsave) \
+	X(FXRSTOR, fxrstor) X(FXRSTOR64, fxrstor) X(XSAVE, xsave) X(XSAVE64, xsave) \
+	X(XSAVEOPT, xsave) X(XSAVEOPT64, xsave) X(XSAVEC, xsavec) X(XSAVEC64, xsavec) \
+	X(XRSTOR, xrstor) X(XRSTOR64, xrstor)
 
 #define X86_SSE_ALL_LISTS(X)    \
 	X86_SSE_MOVE_LIST(X)    \
@@ -258,7 +188,7 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	X86_SSE_CONVERT_LIST(X) \
 	X86_SSE_STATE_LIST(X)
 
-/* clang-format off: one declaration per list entry; names repeat, which C allows */
+/* Names repeat, which C allows. */
 #define X86_SSE_DECLARE(mnemonic, name) x86_select_fn x86_select_##name;
 X86_SSE_ALL_LISTS(X86_SSE_DECLARE)
 #undef X86_SSE_DECLARE

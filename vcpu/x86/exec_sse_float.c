@@ -2,6 +2,11 @@
 /*
  * Floating-point arithmetic on vectors and scalars (SDM vol. 1, 10.4.1.2,
  * 11.4.1.2, 12.3, 12.8.5; vol. 2), and MXCSR's exceptions (vol. 1, 11.5).
+ *
+ * Exceptions are found by running the masked form.  Where that says less than
+ * the unmasked one, so do we: with underflow unmasked, a tiny result that is
+ * exact raises nothing, and beside an unmasked overflow or underflow the PE
+ * flag is that of the masked response (SDM vol. 1, 4.9.1.4, 4.9.1.5).
  */
 #include "vcpu/x86/exec_sse.h"
 #include "vcpu/x86/sse_fp.h"
@@ -109,10 +114,64 @@ FP_SSE41(hsubps, MEM16)
 FP_SSE41(hsubpd, MEM16)
 FP_SSE41(addsubps, MEM16)
 FP_SSE41(addsubpd, MEM16)
-FP_SSE41(dpps, MEM16)
-FP_SSE41(dppd, MEM16)
 FP_SSE41(roundps, MEM16)
 FP_SSE41(roundpd, MEM16)
 FP_SSE41(roundss, x86_src32)
 FP_SSE41(roundsd, x86_src64)
 /* clang-format on */
+
+/*
+ * Dot products: lanes that imm[7:4] leaves out count as +0 and are not
+ * multiplied, so their operands are cleared; neighbours are added first.  Each
+ * step raises its own exceptions.
+ */
+#define SHUFFLE(v, ...) ((x86_v2u64)__builtin_shufflevector((v), (v), __VA_ARGS__))
+
+static x86_v2u64 dot_single(struct x86_cpu *cpu, const struct x86_op *op, x86_v2u64 d, x86_v2u64 s)
+{
+	u32 imm = (u32)op->imm;
+	x86_v4u32 on = {imm >> 4 & 1, imm >> 5 & 1, imm >> 6 & 1, imm >> 7 & 1};
+	x86_v4u32 out = {imm & 1, imm >> 1 & 1, imm >> 2 & 1, imm >> 3 & 1};
+	x86_v4u32 t;
+
+	d &= (x86_v2u64)-on;
+	s &= (x86_v2u64)-on;
+	t = (x86_v4u32)x86_fp_run(cpu, op, mulps_fp, d, s);
+	d = SHUFFLE(t, 0, 2, 0, 2);
+	s = SHUFFLE(t, 1, 3, 1, 3);
+	t = (x86_v4u32)x86_fp_run(cpu, op, addps_fp, d, s);
+	d = SHUFFLE(t, 0, 0, 0, 0);
+	s = SHUFFLE(t, 1, 1, 1, 1);
+	return x86_fp_run(cpu, op, addps_fp, d, s) & (x86_v2u64)-out;
+}
+
+static x86_v2u64 dot_double(struct x86_cpu *cpu, const struct x86_op *op, x86_v2u64 d, x86_v2u64 s)
+{
+	u32 imm = (u32)op->imm;
+	x86_v2u64 on = {imm >> 4 & 1, imm >> 5 & 1}, out = {imm & 1, imm >> 1 & 1}, t;
+
+	t = x86_fp_run(cpu, op, mulpd_fp, d & -on, s & -on);
+	return x86_fp_run(cpu, op, addpd_fp, SHUFFLE(t, 0, 0), SHUFFLE(t, 1, 1)) & -out;
+}
+
+#define DOT(name, compute)                                                                  \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		x86_v2u64 *d = &x86_vec(cpu, op->dst)->vuq;                                 \
+		*d = compute(cpu, op, *d, x86_vec(cpu, op->src)->vuq);                      \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		union vec s = MEM16(cpu, op);                                               \
+		x86_v2u64 *d = &x86_vec(cpu, op->dst)->vuq;                                 \
+		*d = compute(cpu, op, *d, s.vuq);                                           \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	x86_op_fn *x86_select_##name(struct x86_decode *d)                                  \
+	{                                                                                   \
+		return x86_sse_select(d, name##_rr, name##_rm);                             \
+	}
+
+DOT(dpps, dot_single)
+DOT(dppd, dot_double)

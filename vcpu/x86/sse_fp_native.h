@@ -106,35 +106,6 @@ X86_FP_COMPARE(comiss)
 X86_FP_COMPARE(comisd)
 X86_FP_COMPARE(ucomiss)
 X86_FP_COMPARE(ucomisd)
-	/* clang-format on */
-
-	/*
-	 * Dot products: lanes that imm[7:4] leaves out count as +0 and are not
-	 * multiplied, so their operands are cleared; neighbours are added first.
-	 */
-	X86_FP_COMPUTE(dpps)
-{
-	x86_v4u32 on = {imm >> 4 & 1, imm >> 5 & 1, imm >> 6 & 1, imm >> 7 & 1};
-	x86_v4u32 out = {imm & 1, imm >> 1 & 1, imm >> 2 & 1, imm >> 3 & 1};
-	x86_v4u32 a = (x86_v4u32)d & -on, b = (x86_v4u32)s & -on, t;
-
-	t = (x86_v4u32)mulps_fp((x86_v2u64)a, (x86_v2u64)b, 0);
-	a = __builtin_shufflevector(t, t, 0, 2, 0, 2);
-	b = __builtin_shufflevector(t, t, 1, 3, 1, 3);
-	t = (x86_v4u32)addps_fp((x86_v2u64)a, (x86_v2u64)b, 0);
-	a = __builtin_shufflevector(t, t, 0, 0, 0, 0);
-	b = __builtin_shufflevector(t, t, 1, 1, 1, 1);
-	t = (x86_v4u32)addps_fp((x86_v2u64)a, (x86_v2u64)b, 0);
-	return (x86_v2u64)(t & -out);
-}
-
-X86_FP_COMPUTE(dppd)
-{
-	x86_v2u64 on = {imm >> 4 & 1, imm >> 5 & 1}, out = {imm & 1, imm >> 1 & 1}, t;
-
-	t = mulpd_fp(d & -on, s & -on, 0);
-	t = addpd_fp(__builtin_shufflevector(t, t, 0, 0), __builtin_shufflevector(t, t, 1, 1), 0);
-	return t & -out;
-}
+/* clang-format on */
 
 #endif
