@@ -40,14 +40,16 @@ $(BUILD)/build.ninja:
 		{ cat $(BUILD).log; rm -rf $(BUILD) $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/configure.log
 
+# TARGETS narrows it to what a target needs; empty is everything.
 build: $(BUILD)/build.ninja
 	@tools/setup.sh build
-	@ninja -C $(BUILD) $(NINJA_QUIET)
+	@ninja -C $(BUILD) -n $(TARGETS) | grep -q 'no work to do' || ninja -C $(BUILD) $(TARGETS)
 	@ln -sfn cli/kvmu $(BUILD)/kvmu
 
 run:
 	@tools/setup.sh run
-	@$(MAKE) --no-print-directory build NINJA_QUIET=--quiet PURPOSE=run
+	@$(MAKE) --no-print-directory build PURPOSE=run \
+		TARGETS='cli/kvmu preload/libkvmu-preload.so examples/demand_paging_walk'
 	@tools/demo.sh $(BUILD)
 
 test:
@@ -60,7 +62,7 @@ test-long:
 
 bench:
 	@tools/setup.sh bench
-	@$(MAKE) --no-print-directory build MODE=release NINJA_QUIET=--quiet PURPOSE=bench
+	@$(MAKE) --no-print-directory build MODE=release PURPOSE=bench
 	@tools/bench.py build
 
 # The static checks alone: seconds, and part of `make test`.
