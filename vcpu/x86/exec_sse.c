@@ -51,6 +51,31 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm)
 	return rr;
 }
 
+/*
+ * MOVSD and CMPSD name two instructions each.  Whichever family's entry is
+ * found, both must be reached: the string forms are in the one-byte opcode map.
+ */
+static x86_op_fn *select_twin(struct x86_decode *d, x86_select_fn *vector)
+{
+	const struct x86_family_entry *e = x86_family_string;
+
+	if (d->insn->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+		return vector(d);
+	while (e->select && e->mnemonic != d->insn->mnemonic)
+		e++;
+	return e->select ? e->select(d) : NULL;
+}
+
+x86_op_fn *x86_select_movsd_or_string(struct x86_decode *d)
+{
+	return select_twin(d, x86_select_movsd);
+}
+
+x86_op_fn *x86_select_cmpsd_or_string(struct x86_decode *d)
+{
+	return select_twin(d, x86_select_cmpsd);
+}
+
 #define ENTRY(mnemonic, name) {ZYDIS_MNEMONIC_##mnemonic, x86_select_##name},
 /* clang-format off */
 const struct x86_family_entry x86_family_sse[] = {

@@ -93,7 +93,7 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	X(MOVAPS, movaps) X(MOVAPD, movaps) X(MOVDQA, movaps) X(MOVUPS, movups) \
 	X(MOVUPD, movups) X(MOVDQU, movups) X(LDDQU, movups) X(MOVNTPS, movnt) \
 	X(MOVNTPD, movnt) X(MOVNTDQ, movnt) X(MOVNTDQA, movaps) X(MOVNTI, movnti) \
-	X(MOVD, movd) X(MOVQ, movq) X(MOVSS, movss) X(MOVSD, movsd) X(MOVHLPS, movhlps) \
+	X(MOVD, movd) X(MOVQ, movq) X(MOVSS, movss) X(MOVSD, movsd_or_string) X(MOVHLPS, movhlps) \
 	X(MOVLHPS, movlhps) X(MOVHPS, movhps) X(MOVHPD, movhps) X(MOVLPS, movlps) \
 	X(MOVLPD, movlps) X(MOVDDUP, movddup) X(MOVSLDUP, movsldup) \
 	X(MOVSHDUP, movshdup) X(MOVMSKPS, movmskps) X(MOVMSKPD, movmskpd) \
@@ -158,7 +158,7 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	X(MAXPS, maxps) X(MAXPD, maxpd) X(MAXSS, maxss) X(MAXSD, maxsd) \
 	X(SQRTPS, sqrtps) X(SQRTPD, sqrtpd) X(SQRTSS, sqrtss) X(SQRTSD, sqrtsd) \
 	X(RCPPS, rcpps) X(RCPSS, rcpss) X(RSQRTPS, rsqrtps) X(RSQRTSS, rsqrtss) \
-	X(CMPPS, cmpps) X(CMPPD, cmppd) X(CMPSS, cmpss) X(CMPSD, cmpsd) \
+	X(CMPPS, cmpps) X(CMPPD, cmppd) X(CMPSS, cmpss) X(CMPSD, cmpsd_or_string) \
 	X(HADDPS, haddps) X(HADDPD, haddpd) X(HSUBPS, hsubps) X(HSUBPD, hsubpd) \
 	X(ADDSUBPS, addsubps) X(ADDSUBPD, addsubpd) X(DPPS, dpps) X(DPPD, dppd) \
 	X(ROUNDPS, roundps) X(ROUNDPD, roundpd) X(ROUNDSS, roundss) X(ROUNDSD, roundsd)
@@ -192,6 +192,9 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 #define X86_SSE_DECLARE(mnemonic, name) x86_select_fn x86_select_##name;
 X86_SSE_ALL_LISTS(X86_SSE_DECLARE)
 #undef X86_SSE_DECLARE
+
+/* Without the string instructions of the same mnemonics. */
+x86_select_fn x86_select_movsd, x86_select_cmpsd;
 /* clang-format on */
 
 #endif

@@ -73,6 +73,9 @@ u64 x86_legacy_linear(struct x86_cpu *c, unsigned int seg, u64 off, unsigned int
 	return c->seg_base[seg] + off;
 }
 
+/* Not under test; the family refers to it for MOVSD and CMPSD. */
+const struct x86_family_entry x86_family_string[] = {{ZYDIS_MNEMONIC_INVALID, NULL}};
+
 /* ---- decoding --------------------------------------------------------------------------- */
 
 static u8 reg_offset(ZydisRegister reg)
