@@ -67,7 +67,8 @@ static void pgt_check_sweep(struct kvm_pgtable *pgt, const kvm_pte_t *table, u64
 	for (u64 i = 0; level > 1 && i < entries; i++) {
 		kvm_pte_t pte = pgt_env_load(&table[i]);
 
-		if (pgt_is_table(pte, level))
+		/* The check went down where entries were sound, and nowhere else. */
+		if (pgt_is_table(pte, level) && fmt_entry_valid(pgt, pte, level))
 			pgt_check_sweep(pgt, pgt_follow(pte, level), PGT_TABLE_ENTRIES, level - 1);
 	}
 }

@@ -6,6 +6,7 @@
 
 #include "pgtable/instance/ept.h"
 #include "pgtable/instance/tiny.h"
+#include "tests/pgtable/tiny_bbm.h"
 
 #define OPS(prefix)                                                                               \
 	{                                                                                         \
@@ -40,6 +41,13 @@ const struct format formats[] = {
 	 .page_lg2 = 12,
 	 .table_bits = 2,
 	 .leaf_level_max = 3},
+	{.name = "tiny-bbm",
+	 .op = OPS(tiny_bbm),
+	 .config = {.input_bits = 18},
+	 .page_lg2 = 12,
+	 .table_bits = 2,
+	 .leaf_level_max = 3,
+	 .breaks = true},
 	X86(ept, "ept-4", 48, 4, false),
 	X86(ept, "ept-4-ad", 48, 0, true),
 	X86(ept, "ept-5", 57, 5, false),
