@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/stats.h"
+#include "kvm/user_copy.h"
 
 static struct {
 	pthread_mutex_t lock;
@@ -212,6 +213,5 @@ long do_set_identity_map_addr(struct ioctl_call *call)
 {
 	if (call->vm->nr_vcpus)
 		return -EINVAL;
-	call->vm->identity_map_addr = *(const u64 *)call->data;
-	return 0;
+	return kvm_copy_from_user(&call->vm->identity_map_addr, call->arg, sizeof(u64));
 }
