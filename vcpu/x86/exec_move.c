@@ -605,20 +605,18 @@ X86_HANDLER(leave_op)
 	X86_NEXT(cpu, op);
 }
 
-/* Everything ENTER will touch, so that no fault finds it half done. */
+/* Everything ENTER will touch, in its order, so that no fault finds it half done. */
 static void enter_probe(struct x86_cpu *cpu, unsigned int bytes, unsigned int level, u64 top)
 {
 	u64 rsp = cpu->regs[X86_RSP], rbp = cpu->regs[X86_RBP];
 
-	for (unsigned int i = 1; i < level; i++) {
-		u64 slot = x86_stack_add(cpu, rbp, -(s64)(i * bytes));
-
-		x86_probe(cpu, x86_stack_linear(cpu, slot, bytes, false), bytes, false);
-	}
 	for (unsigned int i = 1; i <= level + 1; i++) {
-		u64 slot = x86_stack_add(cpu, rsp, -(s64)(i * bytes));
+		u64 from = x86_stack_add(cpu, rbp, -(s64)((i - 1) * bytes));
+		u64 to = x86_stack_add(cpu, rsp, -(s64)(i * bytes));
 
-		x86_probe(cpu, x86_stack_linear(cpu, slot, bytes, true), bytes, true);
+		if (i > 1 && i <= level)
+			x86_probe(cpu, x86_stack_linear(cpu, from, bytes, false), bytes, false);
+		x86_probe(cpu, x86_stack_linear(cpu, to, bytes, true), bytes, true);
 	}
 	/* The processor checks that the new top of the stack can be written. */
 	x86_probe(cpu, x86_stack_linear(cpu, top, bytes, true), bytes, true);

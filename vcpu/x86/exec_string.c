@@ -246,24 +246,22 @@ static u64 no_run(struct x86_cpu *cpu, const struct x86_op *op, u64 count)
 /* ---- repetition
  * --------------------------------------------------------------------------------------- */
 
-/*
- * An element that touched a device is done: what user space answered must not
- * satisfy the next one, which runs at the same RIP.
- */
-static inline void forget_mmio(struct x86_cpu *cpu)
-{
-	if (unlikely(cpu->mmio.nr)) {
-		cpu->mmio.nr = 0;
-		cpu->mmio.done = 0;
-		cpu->mmio.cursor = 0;
-	}
-}
-
 /* Go back to the run loop with the instruction still to be continued. */
 static const struct x86_op *suspend(struct x86_cpu *cpu, const struct x86_op *op)
 {
 	cpu->regs[X86_REG_RIP] = x86_op_rip(cpu, op);
+	cpu->op = NULL;
 	return NULL;
+}
+
+/*
+ * Must the rest wait?  After an element that touched a device too: what user
+ * space answered must not satisfy the next one, and the run loop drops it.
+ */
+static inline bool interrupted(const struct x86_cpu *cpu, u64 cost)
+{
+	return cost >= RUN_BUDGET || cpu->mmio.nr || (cpu->mode & X86_MODE_STEP) ||
+	       atomic_peek(&cpu->vcpu.requests);
 }
 
 /* Does the flag end the repetition?  Only CMPS and SCAS look. */
@@ -296,10 +294,9 @@ static inline __attribute__((always_inline)) bool repeat(struct x86_cpu *cpu,
 		cost += n * op->size;
 		advance(cpu, op, X86_RCX, -(s64)n);
 		count -= n;
-		forget_mmio(cpu);
 		if (stops(cpu, op, compares))
 			return true;
-		if (count && (single || cost >= RUN_BUDGET || atomic_peek(&cpu->vcpu.requests)))
+		if (count && interrupted(cpu, cost))
 			return false;
 	}
 	return true;
