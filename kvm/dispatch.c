@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/kvm_api.h"
+#include "kvm/process.h"
 #include "kvm/user_copy.h"
 
 /*
@@ -87,7 +88,9 @@ static long dispatch(struct kvm_file *file, u32 request, u64 arg)
 	struct ioctl_call call = {.vm = file->vm, .vcpu = file->vcpu, .arg = arg};
 	const struct ioctl_entry *entry;
 
-	if (file->vm && vm_is_foreign(file->vm))
+	/* KVM_RUN is checked for fork(), the others for any other way to a new process too. */
+	if (file->vm &&
+	    (vm_is_foreign(file->vm) || (request != (u32)KVM_RUN && !kvm_process_is_own())))
 		return -EIO;
 	entry = ioctl_find(file->kind, request);
 	return entry ? call_entry(entry, &call) : unknown_request(file->kind);

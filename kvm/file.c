@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "kvm/process.h"
 #include "kvm/vm.h"
 #include "mmu/mmu_host.h"
 
@@ -207,7 +208,7 @@ void kvm_file_forget(int fd)
 {
 	struct kvm_file **slot = fd_slot((unsigned int)fd);
 
-	if (slot && atomic_peek(slot))
+	if (slot && unlikely(atomic_peek(slot)) && kvm_process_is_own())
 		slot_replace(slot, NULL);
 }
 
@@ -225,7 +226,7 @@ void kvm_file_forget_range(unsigned int first, unsigned int last)
 
 void kvm_file_alias(struct kvm_file *file, int fd)
 {
-	struct kvm_file **slot = fd_slot_alloc((unsigned int)fd);
+	struct kvm_file **slot = kvm_process_is_own() ? fd_slot_alloc((unsigned int)fd) : NULL;
 
 	/* Without a slot the number is a plain memfd: every ioctl on it says ENOTTY. */
 	if (!slot)

@@ -9,6 +9,7 @@
 #include "host/fork.h"
 #include "host/touch.h"
 #include "kvm/kvm_api.h"
+#include "kvm/process.h"
 #include "kvm/stats.h"
 #include "kvm/user_copy.h"
 #include "kvm/vm.h"
@@ -101,6 +102,11 @@ void kvm_api_change_end(struct kvm_host_change *change)
 	release_all(change);
 }
 
+void kvm_api_start(void)
+{
+	kvm_process_adopt();
+}
+
 bool kvm_api_has_vms(void)
 {
 	return vm_count() != 0;
@@ -145,6 +151,7 @@ void kvm_api_fork_parent(void)
 void kvm_api_fork_child(void)
 {
 	host_fork_child();
+	kvm_process_adopt();
 	vm_fork_child();
 	vcpu_set_running(NULL);
 	vm_list_unlock();

@@ -10,6 +10,9 @@
 #include "base/types.h"
 #include "kvm/file.h"
 
+/* Once, before anything else. */
+void kvm_api_start(void);
+
 /* open("/dev/kvm"): a descriptor or -errno. */
 int kvm_api_open(bool cloexec) KVMU_MUST_CHECK;
 

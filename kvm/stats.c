@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kvm/kvm_api.h"
+#include "kvm/process.h"
 #include "kvm/vm.h"
 
 struct totals {
@@ -190,7 +191,7 @@ void kvm_api_print_stats(void)
 {
 	struct totals t;
 
-	if (!stats.wanted || atomic_exchange(&stats.printed, 1))
+	if (!stats.wanted || !kvm_process_is_own() || atomic_exchange(&stats.printed, 1))
 		return;
 	kvm_stats_lock();
 	t = stats.ended;
@@ -203,7 +204,7 @@ void kvm_api_print_stats_dying(void)
 {
 	struct totals t;
 
-	if (!stats.wanted || atomic_exchange(&stats.printed, 1))
+	if (!stats.wanted || !kvm_process_is_own() || atomic_exchange(&stats.printed, 1))
 		return;
 	if (pthread_mutex_trylock(&stats.lock))
 		return;

@@ -19,6 +19,7 @@ __attribute__((constructor)) static void start(void)
 	const char *want = getenv("KVMU_STATS");
 
 	real();
+	kvm_api_start();
 	pthread_atfork(kvm_api_fork_prepare, kvm_api_fork_parent, fork_child);
 	if (want && strcmp(want, "1") == 0)
 		kvm_api_want_stats();

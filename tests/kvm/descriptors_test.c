@@ -220,6 +220,25 @@ static void a_child_has_vms_of_its_own(void **state)
 	assert_int_equal(in_child(make_its_own, *state), 0);
 }
 
+/* What a child of vfork closes is its own descriptor, in our memory. */
+static void a_vfork_child_may_close(void **state)
+{
+	const struct fixture *f = *state;
+	int status;
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		close(f->vcpu);
+		close_range(3, ~0u, 0);
+		_exit(3);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 3);
+	LOAD(*state, 0xf4);
+	assert_int_equal(run_errno(f), 0);
+	assert_int_equal(f->run->exit_reason, KVM_EXIT_HLT);
+}
+
 /* ---- leaks
  * --------------------------------------------------------------------------------------- */
 
@@ -280,6 +299,7 @@ int main(void)
 		TEST(no_reading_writing_or_mapping),
 		TEST(a_child_cannot_use_the_vm),
 		TEST(a_child_has_vms_of_its_own),
+		TEST(a_vfork_child_may_close),
 		cmocka_unit_test(nothing_is_left_behind),
 	};
 
