@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ADD, ADC, SUB, SBB, AND, OR, XOR, CMP, TEST, INC, DEC, NEG, NOT in all forms
- * and sizes, plain and locked (SDM vol. 2, the instructions' pages).
+ * and sizes, plain and locked; BOUND and ARPL (SDM vol. 2, the instructions' pages).
  *
  * Each operation is a pair of macros: CALC_x computes r from a (and b, and the
  * carry c where it takes one), SETF_x records the flags afterwards.  Between
@@ -272,12 +272,83 @@ DEFINE_UNARY(dec)
 DEFINE_UNARY(neg)
 DEFINE_UNARY(not )
 
+/* ---- BOUND and ARPL (16- and 32-bit code only) -------------------------------------------- */
+
+/* The pair of bounds is one access of twice the operand size. */
+#define DEFINE_BOUND(bits)                                                       \
+	X86_HANDLER(bound##bits)                                                 \
+	{                                                                        \
+		s##bits bounds[2], index = X86_REG(cpu, op->dst, const s##bits); \
+		u64 addr = x86_ea(cpu, op, sizeof(bounds), false);               \
+		x86_load_bytes(cpu, addr, bounds, sizeof(bounds));               \
+		if (index < bounds[0] || index > bounds[1])                      \
+			x86_raise(cpu, X86_BR);                                  \
+		X86_NEXT(cpu, op);                                               \
+	}
+
+DEFINE_BOUND(16)
+DEFINE_BOUND(32)
+
+static x86_op_fn *select_bound(struct x86_decode *d)
+{
+	d->op->dst = x86_dec_gpr(d, 0);
+	x86_dec_mem(d, 1);
+	return x86_dec_bytes(d, 0) == 2 ? bound16 : bound32;
+}
+
+/* Raise the RPL of the destination to that of the source; ZF says whether it was lower. */
+static bool adjusted_rpl(u16 *selector, u16 source)
+{
+	if ((*selector & 3) >= (source & 3))
+		return false;
+	*selector = (u16)((*selector & ~3u) | (source & 3));
+	return true;
+}
+
+X86_HANDLER(arpl_r)
+{
+	u16 selector = X86_REG(cpu, op->dst, u16);
+	bool raised = adjusted_rpl(&selector, X86_REG(cpu, op->src, u16));
+
+	X86_REG(cpu, op->dst, u16) = selector;
+	x86_cc_replace_zf(cpu, raised);
+	X86_NEXT(cpu, op);
+}
+
+/* Memory is written only when the selector changes. */
+X86_HANDLER(arpl_m)
+{
+	u64 addr = x86_ea(cpu, op, 2, false);
+	u16 selector = x86_load16(cpu, addr);
+	bool raised = adjusted_rpl(&selector, X86_REG(cpu, op->src, u16));
+
+	if (raised)
+		x86_store16(cpu, x86_ea(cpu, op, 2, true), selector);
+	x86_cc_replace_zf(cpu, raised);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(arpl_real_mode)
+{
+	x86_raise_op(cpu, op, X86_UD);
+}
+
+static x86_op_fn *select_arpl(struct x86_decode *d)
+{
+	int form = x86_dec_binary(d);
+
+	if (!(d->mode & X86_MODE_PE))
+		return arpl_real_mode;
+	return form == X86_FORM_RR ? arpl_r : form == X86_FORM_MR ? arpl_m : NULL;
+}
+
 const struct x86_family_entry x86_family_alu[] = {
-	{ZYDIS_MNEMONIC_ADD, select_add},   {ZYDIS_MNEMONIC_ADC, select_adc},
-	{ZYDIS_MNEMONIC_SUB, select_sub},   {ZYDIS_MNEMONIC_SBB, select_sbb},
-	{ZYDIS_MNEMONIC_AND, select_and},   {ZYDIS_MNEMONIC_OR, select_or},
-	{ZYDIS_MNEMONIC_XOR, select_xor},   {ZYDIS_MNEMONIC_CMP, select_cmp},
-	{ZYDIS_MNEMONIC_TEST, select_test}, {ZYDIS_MNEMONIC_INC, select_inc},
-	{ZYDIS_MNEMONIC_DEC, select_dec},   {ZYDIS_MNEMONIC_NEG, select_neg},
-	{ZYDIS_MNEMONIC_NOT, select_not},   {ZYDIS_MNEMONIC_INVALID, NULL},
+	{ZYDIS_MNEMONIC_ADD, select_add},     {ZYDIS_MNEMONIC_ADC, select_adc},
+	{ZYDIS_MNEMONIC_SUB, select_sub},     {ZYDIS_MNEMONIC_SBB, select_sbb},
+	{ZYDIS_MNEMONIC_AND, select_and},     {ZYDIS_MNEMONIC_OR, select_or},
+	{ZYDIS_MNEMONIC_XOR, select_xor},     {ZYDIS_MNEMONIC_CMP, select_cmp},
+	{ZYDIS_MNEMONIC_TEST, select_test},   {ZYDIS_MNEMONIC_INC, select_inc},
+	{ZYDIS_MNEMONIC_DEC, select_dec},     {ZYDIS_MNEMONIC_NEG, select_neg},
+	{ZYDIS_MNEMONIC_BOUND, select_bound}, {ZYDIS_MNEMONIC_ARPL, select_arpl},
+	{ZYDIS_MNEMONIC_NOT, select_not},     {ZYDIS_MNEMONIC_INVALID, NULL},
 };

@@ -218,14 +218,6 @@ DEFINE_CMPXCHG(64)
 /* ---- CMPXCHG8B and CMPXCHG16B
  * -------------------------------------------------------------------- */
 
-/* Both leave the other five flags alone. */
-static void set_zf(struct x86_cpu *cpu, bool zf)
-{
-	u32 flags = x86_flags_compute(cpu) & ~X86_EFLAGS_ZF;
-
-	x86_flags_set(cpu, flags | (zf ? X86_EFLAGS_ZF : 0));
-}
-
 static u64 pair32(const struct x86_cpu *cpu, enum x86_reg high, enum x86_reg low)
 {
 	return (cpu->regs[high] << 32) | (u32)cpu->regs[low];
@@ -244,7 +236,7 @@ X86_HANDLER(cmpxchg8b_m)
 		X86_SET_REG32(cpu, X86_RAX * 8, a);
 		X86_SET_REG32(cpu, X86_RDX * 8, a >> 32);
 	}
-	set_zf(cpu, a == acc);
+	x86_cc_replace_zf(cpu, a == acc);
 	X86_NEXT(cpu, op);
 }
 
@@ -294,7 +286,7 @@ X86_HANDLER(cmpxchg16b_m)
 		cpu->regs[X86_RAX] = seen[0];
 		cpu->regs[X86_RDX] = seen[1];
 	}
-	set_zf(cpu, equal);
+	x86_cc_replace_zf(cpu, equal);
 	X86_NEXT(cpu, op);
 }
 

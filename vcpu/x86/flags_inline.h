@@ -83,6 +83,14 @@ static inline void x86_cc_replace_cf_of(struct x86_cpu *cpu, u32 cf_of)
 	cpu->cc_op = X86_CC(X86_CC_LOGIC, cpu->cc_op & 3);
 }
 
+/* ZF alone, for the few that set nothing else. */
+static inline void x86_cc_replace_zf(struct x86_cpu *cpu, bool zf)
+{
+	u32 flags = x86_flags_compute(cpu) & ~X86_EFLAGS_ZF;
+
+	x86_flags_set(cpu, flags | (zf ? X86_EFLAGS_ZF : 0));
+}
+
 static inline bool x86_cc_zero(const struct x86_cpu *cpu)
 {
 	return x86_cc_kind(cpu) == X86_CC_FLAGS ? (cpu->cc_src & X86_EFLAGS_ZF) != 0

@@ -2,7 +2,7 @@
 /*
  * The differential tester's main loop and its reports.
  *
- *	diff [--seed N] [--cases N] [--forever] [--mode64] [--keep-going]
+ *	diff [--seed N] [--cases N] [--forever] [--mode64] [--keep-going] [--stats]
  *
  * Case number i of a run has the seed N + i and depends on nothing else, so a
  * failure is repeated with --seed (its seed) --cases 1.
@@ -19,10 +19,11 @@
 
 struct options {
 	u64 seed, cases;
-	bool forever, mode64, keep_going;
+	bool forever, mode64, keep_going, stats;
 };
 
 static u8 background[DIFF_SCRATCH_PAGES * PAGE_SIZE];
+static u64 per_mnemonic[ZYDIS_MNEMONIC_MAX_VALUE + 1], per_exception[32];
 static u64 refused; /* cases the interpreter has no handler for */
 
 /* ---- reports --------------------------------------------------------------------------------- */
@@ -201,6 +202,9 @@ static const char *run_case(struct diff_case *c, struct diff_result *native,
 	if (interp->exception == DIFF_NOT_SELECTED)
 		refused++;
 	diff_native_run(c, native);
+	per_mnemonic[c->insn.mnemonic]++;
+	if (native->exception >= 0)
+		per_exception[native->exception & 31]++;
 	return compare(c, native, interp);
 }
 
@@ -236,14 +240,27 @@ static void parse(int argc, char **argv, struct options *o)
 			o->mode64 = true;
 		else if (!strcmp(argv[i], "--keep-going"))
 			o->keep_going = true;
+		else if (!strcmp(argv[i], "--stats"))
+			o->stats = true;
 		else {
 			fprintf(stderr,
 				"usage: %s [--seed N] [--cases N] [--forever] [--mode64] "
-				"[--keep-going]\n",
+				"[--keep-going] [--stats]\n",
 				argv[0]);
 			exit(2);
 		}
 	}
+}
+
+static void print_stats(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(per_mnemonic); i++)
+		if (per_mnemonic[i])
+			printf("%-12s %" PRIu64 "\n", ZydisMnemonicGetString((ZydisMnemonic)i),
+			       per_mnemonic[i]);
+	for (unsigned int i = 0; i < ARRAY_SIZE(per_exception); i++)
+		if (per_exception[i])
+			printf("exception %-2u %" PRIu64 "\n", i, per_exception[i]);
 }
 
 static double now(void)
@@ -294,5 +311,7 @@ int main(int argc, char **argv)
 	}
 	printf("%" PRIu64 " cases, %" PRIu64 " mismatches, %" PRIu64 " without handler, %.0f/s\n",
 	       done, failures, refused, (double)done / (now() - start));
+	if (o.stats)
+		print_stats();
 	return failures != 0;
 }

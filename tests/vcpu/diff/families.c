@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the differential tester tests: see diff.h for how to add to it. */
+#include <string.h>
+
 #include "tests/vcpu/diff/diff.h"
 
 #define M(name) ZYDIS_MNEMONIC_##name
@@ -145,6 +147,8 @@ static const struct diff_template integer_templates[] = {
 	{M(IDIV), "e", ALL, 0},
 	{M(ADCX), "re", DQ, 0},
 	{M(ADOX), "re", DQ, 0},
+	{M(BOUND), "rQ", 4, DIFF_ONLY32},
+	{M(ARPL), "er", 2, DIFF_ONLY32},
 	{M(AAA), "", 0, DIFF_ONLY32},
 	{M(AAS), "", 0, DIFF_ONLY32},
 	{M(DAA), "", 0, DIFF_ONLY32},
@@ -265,7 +269,56 @@ static u32 integer_undefined(const struct diff_case *c)
 	}
 }
 
-/* Results that the manuals leave open. */
+static bool uses_rax_or_rdx(const ZydisDecodedOperandMem *m)
+{
+	int base = ZydisRegisterGetId(m->base), index = ZydisRegisterGetId(m->index);
+
+	return base == X86_RAX || base == X86_RDX || index == X86_RAX || index == X86_RDX;
+}
+
+static u64 truncate(u64 value, unsigned int bits)
+{
+	return bits == 64 ? value : value & ((1ull << bits) - 1);
+}
+
+/*
+ * Make the quotient come out near the border of what fits: dividend =
+ * quotient * divisor + remainder in twice the width.
+ */
+static void choose_dividend(struct diff_case *c)
+{
+	const ZydisDecodedOperand *o = &c->operands[0];
+	unsigned int bits = o->size;
+	bool is_signed = c->insn.mnemonic == ZYDIS_MNEMONIC_IDIV;
+	u64 quotient = is_signed ? 1ull << (bits - 1) : 0, divisor = c->in.gpr[X86_RBX];
+	unsigned __int128 dividend;
+
+	if (o->type == ZYDIS_OPERAND_TYPE_MEMORY && uses_rax_or_rdx(&o->mem))
+		return;
+	if (o->type == ZYDIS_OPERAND_TYPE_MEMORY)
+		memcpy(&divisor, c->patch, 8);
+	else if (bits > 8)
+		divisor = c->in.gpr[ZydisRegisterGetId(o->reg.value)];
+	quotient += diff_below(5) - 2ull;
+	divisor = truncate(divisor, bits);
+	if (is_signed) {
+		s64 q = (s64)(quotient << (64 - bits)) >> (64 - bits);
+		s64 d = (s64)(divisor << (64 - bits)) >> (64 - bits);
+
+		dividend = (unsigned __int128)((__int128)q * d);
+	} else {
+		dividend = (unsigned __int128)truncate(quotient, bits) * divisor;
+	}
+	dividend += diff_below(3);
+	if (bits == 8) {
+		c->in.gpr[X86_RAX] = (c->in.gpr[X86_RAX] & ~0xffffull) | (u16)dividend;
+		return;
+	}
+	c->in.gpr[X86_RAX] = truncate((u64)dividend, bits);
+	c->in.gpr[X86_RDX] = truncate((u64)(dividend >> bits), bits);
+}
+
+/* Results that the manuals leave open are refused; divisions are helped. */
 static bool integer_adjust(struct diff_case *c)
 {
 	switch (c->insn.mnemonic) {
@@ -274,6 +327,11 @@ static bool integer_adjust(struct diff_case *c)
 		return c->operands[0].size > 16 || masked_count(c, 2) <= 16;
 	case M(BSWAP):
 		return c->operands[0].size > 16;
+	case M(DIV):
+	case M(IDIV):
+		if (c->seed & 1)
+			choose_dividend(c);
+		return true;
 	default:
 		return true;
 	}
