@@ -2,6 +2,7 @@
 /* See harness.h. */
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -185,11 +186,11 @@ static void from_cpu(struct state *st)
 	st->rflags = x86_rflags(cpu) & X86_EFLAGS_ARITH;
 }
 
-static void run_handler(const struct insn *insn)
+static void run_in_mode(const struct insn *insn, u32 mode)
 {
 	struct x86_op ops[2];
 
-	ops[0].fn = select_handler(insn, X86_MODE_CS64 | X86_MODE_PE, &ops[0]);
+	ops[0].fn = select_handler(insn, mode, &ops[0]);
 	memset(&ops[1], 0, sizeof(ops[1]));
 	ops[1].fn = stop;
 	raised = NO_FAULT;
@@ -199,6 +200,21 @@ static void run_handler(const struct insn *insn)
 		while (op)
 			op = op->fn(cpu, op);
 	}
+}
+
+static void run_handler(const struct insn *insn)
+{
+	run_in_mode(insn, X86_MODE_CS64 | X86_MODE_PE);
+}
+
+int fault_of(const struct insn *insn, u32 mode)
+{
+	struct x86_x87 fresh = {.fcw = X86_FCW_INIT};
+
+	cpu->mxcsr = X86_MXCSR_INIT;
+	cpu->x87 = fresh;
+	run_in_mode(insn, mode);
+	return raised;
 }
 
 void run_ours(const struct insn *insn, struct state *st)
@@ -336,6 +352,104 @@ void run_x87_host(const struct insn *insn, struct x87_state *st)
 	st->fault = raised;
 	st->rflags &= X86_EFLAGS_ARITH;
 	memcpy(st->buffer, memory_pages, X87_BUFFER_BYTES);
+}
+
+/* (code, memory, state, host image, EAX) */
+void call_image_on_host(const u8 *code, void *memory, u8 *state, u8 *host, u32 eax);
+__asm__(".text\n"
+	".globl call_image_on_host\n"
+	"call_image_on_host:\n"
+	"	push %rbx; push %r12; push %r13\n"
+	"	mov %rdx, %rbx; mov %rcx, %r12\n"
+	"	fxsave64 (%r12)\n"
+	"	fxrstor64 (%rbx)\n"
+	"	mov %r8d, %eax; xor %edx, %edx\n"
+	"	call *%rdi\n"
+	"	fxsave64 (%rbx)\n"
+	"	fxrstor64 (%r12)\n"
+	"	pop %r13; pop %r12; pop %rbx\n"
+	"	ret\n");
+
+static void image_on_host(const struct insn *insn, struct image_case *c)
+{
+	static _Alignas(16) u8 host[X86_FXSAVE_BYTES];
+	struct image_case in = *c;
+
+	memcpy(code_page, insn->bytes, insn->len);
+	code_page[insn->len] = 0xc3;
+	memcpy(memory_pages, c->memory, X86_XSAVE_BYTES);
+	raised = NO_FAULT;
+	if (!sigsetjmp(escape, 1)) {
+		call_image_on_host(code_page, memory_pages, c->state, host, c->rfbm);
+	} else {
+		__asm__ volatile("fxrstor64 %0" : : "m"(host));
+		*c = in;
+	}
+	c->fault = raised;
+	memcpy(c->memory, memory_pages, X86_XSAVE_BYTES);
+}
+
+static void image_in_ours(const struct insn *insn, struct image_case *c)
+{
+	memcpy(memory_pages, c->memory, X86_XSAVE_BYTES);
+	map_memory((u64)(uintptr_t)memory_pages);
+	cpu->regs[X86_RSI] = (u64)(uintptr_t)memory_pages;
+	cpu->regs[X86_RAX] = c->rfbm;
+	cpu->regs[X86_RDX] = 0;
+	cpu->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXSAVE;
+	cpu->xcr0 = X86_XFEATURES;
+	if (x86_fxrstor_image(cpu, c->state))
+		abort();
+	run_handler(insn);
+	c->fault = raised;
+	x86_fxsave_image(cpu, c->state);
+	memcpy(c->memory, memory_pages, X86_XSAVE_BYTES);
+}
+
+/* The legacy part but for opcode, pointers, MXCSR_MASK and what is above each x87 register. */
+static bool same_legacy(const u8 *a, const u8 *b)
+{
+	for (unsigned int i = 0; i < 8; i++)
+		if (memcmp(a + X86_FX_ST + 16 * i, b + X86_FX_ST + 16 * i, 10))
+			return false;
+	return memcmp(a, b, 5) == 0 && memcmp(a + X86_FX_MXCSR, b + X86_FX_MXCSR, 4) == 0 &&
+	       memcmp(a + X86_FX_XMM, b + X86_FX_XMM, X86_FXSAVE_BYTES - X86_FX_XMM) == 0;
+}
+
+/* The parts that hold state: FXSAVE writes zeroes above where the architecture is silent. */
+static bool same_state(const u8 *a, const u8 *b)
+{
+	for (unsigned int i = 0; i < 8; i++)
+		if (memcmp(a + X86_FX_ST + 16 * i, b + X86_FX_ST + 16 * i, 10))
+			return false;
+	return memcmp(a, b, 5) == 0 && memcmp(a + X86_FX_MXCSR, b + X86_FX_MXCSR, 4) == 0 &&
+	       memcmp(a + X86_FX_XMM, b + X86_FX_XMM, X86_FX_XMM_END - X86_FX_XMM) == 0;
+}
+
+static void print_difference(const char *what, const u8 *in, const u8 *ours, const u8 *host,
+			     unsigned int bytes)
+{
+	for (unsigned int i = 0; i < bytes; i++)
+		if (ours[i] != host[i])
+			fprintf(stderr, "  %s[%u] in %02x ours %02x host %02x\n", what, i, in[i],
+				ours[i], host[i]);
+}
+
+bool same_image_case(const struct insn *insn, const struct image_case *c)
+{
+	struct image_case host = *c, ours = *c;
+
+	image_on_host(insn, &host);
+	image_in_ours(insn, &ours);
+	if (host.fault == ours.fault && same_state(host.state, ours.state) &&
+	    same_legacy(host.memory, ours.memory) &&
+	    memcmp(host.memory + X86_XS_XSTATE_BV, ours.memory + X86_XS_XSTATE_BV, 64) == 0)
+		return true;
+	fprintf(stderr, "%s rfbm %u: fault ours %d host %d\n",
+		ZydisMnemonicGetString(insn->decoded.mnemonic), c->rfbm, ours.fault, host.fault);
+	print_difference("state", c->state, ours.state, host.state, X86_FXSAVE_BYTES);
+	print_difference("memory", c->memory, ours.memory, host.memory, X86_XSAVE_BYTES);
+	return false;
 }
 
 void harness_catch_signals(void)

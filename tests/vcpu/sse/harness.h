@@ -56,6 +56,22 @@ struct x87_state {
 void run_x87_ours(const struct insn *insn, struct x87_state *st);
 void run_x87_host(const struct insn *insn, struct x87_state *st);
 
+/* The vector @insn ends in when decoded in @mode, on some state. */
+int fault_of(const struct insn *insn, u32 mode);
+
+/*
+ * FXSAVE and its relatives with the area at RSI: the state before as an
+ * FXSAVE image, the area before, EDX:EAX.  Do state, area and fault agree
+ * afterwards?  Pointers and opcode are not compared.
+ */
+struct image_case {
+	_Alignas(64) u8 memory[X86_XSAVE_BYTES];
+	_Alignas(16) u8 state[X86_FXSAVE_BYTES];
+	u32 rfbm;
+	int fault;
+};
+bool same_image_case(const struct insn *insn, const struct image_case *c);
+
 u64 random64(void);
 void random_seed(u64 seed);
 void random_state(struct state *st, bool unmasked);

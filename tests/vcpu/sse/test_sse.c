@@ -16,6 +16,14 @@
 
 #define MODE64 (X86_MODE_CS64 | X86_MODE_PE)
 
+/* Built a second time with the computations for hosts that are not x86; sse_fp_portable.h has their
+ * limits. */
+#if defined(KVMU_SSE_PORTABLE)
+#define PORTABLE true
+#else
+#define PORTABLE false
+#endif
+
 static u64 seed;
 static unsigned int rounds = 300;
 
@@ -166,6 +174,8 @@ static u32 comparable_mxcsr(const struct state *st)
 {
 	bool overflow = st->fault == X86_XM && (st->mxcsr & 0x408) == 8;
 
+	if (PORTABLE)
+		return 0;
 	return overflow ? st->mxcsr & ~0x20u : st->mxcsr;
 }
 
@@ -180,9 +190,24 @@ static bool same(const struct state *a, const struct state *b)
 static unsigned int nr_forms, nr_wrong;
 static bool unmasked_run;
 
+static bool approximates(ZydisMnemonic m)
+{
+	return m == ZYDIS_MNEMONIC_RCPPS || m == ZYDIS_MNEMONIC_RCPSS ||
+	       m == ZYDIS_MNEMONIC_RSQRTPS || m == ZYDIS_MNEMONIC_RSQRTSS;
+}
+
+static bool rounds_to_integer(ZydisMnemonic m)
+{
+	const char *name = ZydisMnemonicGetString(m);
+
+	return strncmp(name, "round", 5) == 0 || strstr(name, "2dq") || strstr(name, "2si");
+}
+
 static void compare_form(const struct insn *insn, const struct x86_op *op)
 {
 	(void)op;
+	if (PORTABLE && approximates(insn->decoded.mnemonic))
+		return;
 	nr_forms++;
 	for (unsigned int i = 0; i < rounds; i++) {
 		struct state in, ours, host;
@@ -197,6 +222,10 @@ static void compare_form(const struct insn *insn, const struct x86_op *op)
 			continue;
 		random_state(&in, unmasked_run);
 		in.mxcsr |= 0x800;
+		if (PORTABLE)
+			in.mxcsr = 0x1f80 | (rounds_to_integer(insn->decoded.mnemonic)
+						     ? (u32)(random64() & 3) << 13
+						     : 0);
 		if (varied.uses_memory)
 			in.gpr[varied.fixed_rdi ? 5 : 4] = (u64)(uintptr_t)in.memory;
 		ours = host = in;
@@ -224,6 +253,8 @@ static void test_like_host(void **unused)
 static void test_unmasked_exceptions_like_host(void **unused)
 {
 	(void)unused;
+	if (PORTABLE)
+		skip();
 	unmasked_run = true;
 	nr_forms = nr_wrong = 0;
 	visit_all(compare_form);
