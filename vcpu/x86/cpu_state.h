@@ -271,6 +271,27 @@ struct x86_cpuid_entry {
 };
 #define X86_MAX_CPUID 256
 
+/* The run loop's own state (core.h). */
+#define X86_MMIO_PAGES 8
+struct x86_mmio_page {
+	gfn_t gfn;
+	u8 access; /* enum x86_access, or'ed with X86_ACCESS_TABLE */
+};
+
+struct x86_run_state {
+	gpa_t fault_gpa; /* the second-stage fault that ended the instruction */
+	u64 fault_code;
+	hva_t host_fault; /* the same for a signal, and how often it came in a row */
+	u64 host_fault_rip;
+	u32 host_fault_count;
+	bool careful; /* the next instruction runs alone: it takes device data, or is being stepped */
+	u8 nr_mmio_pages; /* found during this instruction to be no memory */
+	struct x86_mmio_page mmio_pages[X86_MMIO_PAGES];
+	bool delivering; /* an event: what is raised now combines with it */
+	u8 delivering_vector;
+	bool delivering_external; /* interrupt or NMI: the EXT bit */
+};
+
 struct x86_cpu {
 	/* ---- hot ---------------------------------------------------------------- */
 	u64 regs[X86_NR_REGS];
@@ -301,6 +322,7 @@ struct x86_cpu {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat, misc_enable, tsc_aux, tsc_offset, tsc_adjust, smbase;
+	u64 mtrr[28]; /* msr.c: stored, without effect */
 	struct x86_x87 x87;
 
 	/* ---- events --------------------------------------------------------------- */
@@ -327,6 +349,8 @@ struct x86_cpu {
 	/* ---- engines --------------------------------------------------------------- */
 	struct x86_tlb *tlbs; /* X86_TLB_BANKS */
 	struct x86_code_cache *code;
+	struct x86_tlb2 *tlb2;
+	struct x86_run_state run;
 	s32 poll_budget;  /* blocks until the outside world is looked at */
 	u64 instructions; /* retired, exact between blocks */
 	u64 tlb_misses;

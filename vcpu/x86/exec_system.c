@@ -1,0 +1,1278 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * System instructions: control and debug registers, MSRs, CPUID, flags,
+ * descriptor table registers, segment loads, cache and TLB control (SDM vol. 2,
+ * the instructions' pages).
+ */
+#include <string.h>
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+#include "vcpu/x86/core.h"
+#include "vcpu/x86/exec_int.h"
+
+static void require_cpl0(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->op = op;
+	if (unlikely(cpu->cpl != 0))
+		x86_raise_code(cpu, X86_GP, 0);
+}
+
+static void require_umip(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->op = op;
+	if ((cpu->cr4 & X86_CR4_UMIP) && cpu->cpl > 0)
+		x86_raise_code(cpu, X86_GP, 0);
+}
+
+static void require_protected(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->op = op;
+	if (!x86_protected(cpu))
+		x86_raise(cpu, X86_UD);
+}
+
+static bool leaf7_bit(const struct x86_cpu *cpu, bool in_ecx, unsigned int bit)
+{
+	const struct x86_cpuid_entry *e = x86_find_cpuid(cpu, 7, 0);
+
+	return e && ((in_ecx ? e->ecx : e->ebx) & BIT_ULL(bit));
+}
+
+/* ---- control and debug registers -------------------------------------------------------- */
+
+X86_HANDLER(mov_from_cr)
+{
+	u64 value;
+
+	require_cpl0(cpu, op);
+	switch (op->aux) {
+	case 0:
+		value = cpu->cr0;
+		break;
+	case 2:
+		value = cpu->cr2;
+		break;
+	case 3:
+		value = cpu->cr3;
+		break;
+	case 4:
+		value = cpu->cr4;
+		break;
+	case 8:
+		value = cpu->cr8;
+		break;
+	default:
+		x86_raise(cpu, X86_UD);
+	}
+	X86_REG(cpu, op->dst, u64) = op->size == 8 ? value : (u32)value;
+	X86_NEXT(cpu, op);
+}
+
+static bool write_cr(struct x86_cpu *cpu, unsigned int cr, u64 value)
+{
+	switch (cr) {
+	case 0:
+		return x86_write_cr0(cpu, value);
+	case 2:
+		cpu->cr2 = value;
+		return true;
+	case 3:
+		return x86_write_cr3(cpu, value);
+	case 4:
+		return x86_write_cr4(cpu, value);
+	case 8:
+		if (value > 15)
+			return false;
+		cpu->cr8 = value;
+		return true;
+	default:
+		x86_raise(cpu, X86_UD);
+	}
+}
+
+X86_HANDLER(mov_to_cr)
+{
+	u64 value = X86_REG(cpu, op->src, const u64);
+
+	require_cpl0(cpu, op);
+	if (!write_cr(cpu, op->aux, op->size == 8 ? value : (u32)value))
+		x86_raise_code(cpu, X86_GP, 0);
+	return x86_done(cpu, op);
+}
+
+/* DR4 and DR5 are DR6 and DR7, unless CR4.DE makes them #UD. */
+static unsigned int debug_register(struct x86_cpu *cpu, unsigned int n)
+{
+	if (n == 4 || n == 5) {
+		if (cpu->cr4 & X86_CR4_DE)
+			x86_raise(cpu, X86_UD);
+		return n + 2;
+	}
+	return n;
+}
+
+static void check_general_detect(struct x86_cpu *cpu)
+{
+	if (!(cpu->dr[7] & BIT_ULL(13)))
+		return;
+	cpu->dr[7] &= ~BIT_ULL(13);
+	cpu->dr[6] |= BIT_ULL(13);
+	x86_raise(cpu, X86_DB);
+}
+
+X86_HANDLER(mov_from_dr)
+{
+	unsigned int n;
+
+	require_cpl0(cpu, op);
+	n = debug_register(cpu, op->aux);
+	check_general_detect(cpu);
+	X86_REG(cpu, op->dst, u64) = op->size == 8 ? cpu->dr[n] : (u32)cpu->dr[n];
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(mov_to_dr)
+{
+	u64 value = X86_REG(cpu, op->src, const u64);
+	unsigned int n;
+
+	require_cpl0(cpu, op);
+	n = debug_register(cpu, op->aux);
+	check_general_detect(cpu);
+	if (op->size != 8)
+		value = (u32)value;
+	if (n >= 6 && value >> 32)
+		x86_raise_code(cpu, X86_GP, 0);
+	if (n == 6)
+		value = (value & 0x1e00f) | 0xffff0ff0;
+	if (n == 7)
+		value = (value & 0xffff2bff) | 0x400;
+	cpu->dr[n] = value;
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(clts)
+{
+	require_cpl0(cpu, op);
+	cpu->cr0 &= ~X86_CR0_TS;
+	x86_update_mode(cpu);
+	return x86_done(cpu, op);
+}
+
+/* ---- MOV, PUSH, POP of segment registers ----------------------------------------------------- */
+
+X86_HANDLER(mov_from_seg_reg)
+{
+	u16 selector = cpu->seg[op->aux].selector;
+
+	if (op->size == 2)
+		X86_SET_REG16(cpu, op->dst, selector);
+	else
+		X86_REG(cpu, op->dst, u64) = selector;
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(mov_from_seg_mem)
+{
+	x86_store16(cpu, x86_ea(cpu, op, 2, true), cpu->seg[op->aux].selector);
+	X86_NEXT(cpu, op);
+}
+
+static void load_seg(struct x86_cpu *cpu, enum x86_seg_reg reg, u16 selector)
+{
+	x86_load_segment(cpu, reg, selector);
+	/* The next instruction is meant to load the stack pointer (SDM vol. 3, 7.8.3). */
+	if (reg == X86_SS)
+		cpu->ss_shadow = true;
+}
+
+X86_HANDLER(mov_to_seg_reg)
+{
+	cpu->op = op;
+	load_seg(cpu, (enum x86_seg_reg)op->aux, X86_REG(cpu, op->src, const u16));
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(mov_to_seg_mem)
+{
+	u16 selector = x86_load16(cpu, x86_ea(cpu, op, 2, false));
+
+	load_seg(cpu, (enum x86_seg_reg)op->aux, selector);
+	return x86_done(cpu, op);
+}
+
+/* A 32- or 64-bit push of a selector writes zeros above it. */
+X86_HANDLER(push_seg)
+{
+	u64 rsp = x86_stack_add(cpu, cpu->regs[X86_RSP], -(s64)op->size), slot;
+	u16 selector = cpu->seg[op->aux].selector;
+
+	cpu->op = op;
+	slot = x86_stack_linear(cpu, rsp, op->size, true);
+	if (op->size == 2)
+		x86_store16(cpu, slot, selector);
+	else if (op->size == 4)
+		x86_store32(cpu, slot, selector);
+	else
+		x86_store64(cpu, slot, selector);
+	cpu->regs[X86_RSP] = rsp;
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(pop_seg)
+{
+	u64 rsp = cpu->regs[X86_RSP];
+	u16 selector;
+
+	cpu->op = op;
+	selector = x86_load16(cpu, x86_stack_linear(cpu, rsp, op->size, false));
+	/* The pop is in the width of the stack as it was. */
+	rsp = x86_stack_add(cpu, rsp, op->size);
+	load_seg(cpu, (enum x86_seg_reg)op->aux, selector);
+	cpu->regs[X86_RSP] = rsp;
+	return x86_done(cpu, op);
+}
+
+static enum x86_seg_reg seg_number(ZydisRegister reg)
+{
+	static const u8 by_id[] = {X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS};
+
+	return (enum x86_seg_reg)by_id[ZydisRegisterGetId(reg)];
+}
+
+static bool is_class(const struct x86_decode *d, unsigned int n, ZydisRegisterClass class)
+{
+	return x86_dec_is_reg(d, n) &&
+	       ZydisRegisterGetClass(d->operands[n].reg.value) == class;
+}
+
+static x86_op_fn *select_mov_seg(struct x86_decode *d)
+{
+	bool to = is_class(d, 0, ZYDIS_REGCLASS_SEGMENT);
+	unsigned int seg = to ? 0 : 1, other = 1 - seg;
+
+	d->op->aux = (u8)seg_number(d->operands[seg].reg.value);
+	if (to) {
+		d->ends_block = true;
+		if (d->op->aux == X86_CS)
+			return NULL;
+	}
+	if (x86_dec_is_mem(d, other)) {
+		x86_dec_mem(d, other);
+		return to ? mov_to_seg_mem : mov_from_seg_mem;
+	}
+	d->op->size = x86_dec_bytes(d, other);
+	if (to)
+		d->op->src = x86_dec_gpr(d, other);
+	else
+		d->op->dst = x86_dec_gpr(d, other);
+	return to ? mov_to_seg_reg : mov_from_seg_reg;
+}
+
+x86_op_fn *x86_select_mov_system(struct x86_decode *d)
+{
+	bool to = !is_class(d, 0, ZYDIS_REGCLASS_GPR64) && !is_class(d, 0, ZYDIS_REGCLASS_GPR32);
+	unsigned int special = to ? 0 : 1;
+	bool control;
+
+	if (is_class(d, 0, ZYDIS_REGCLASS_SEGMENT) || is_class(d, 1, ZYDIS_REGCLASS_SEGMENT))
+		return select_mov_seg(d);
+	control = is_class(d, special, ZYDIS_REGCLASS_CONTROL);
+	if (!control && !is_class(d, special, ZYDIS_REGCLASS_DEBUG))
+		return NULL;
+	d->op->aux = (u8)ZydisRegisterGetId(d->operands[special].reg.value);
+	d->op->size = d->mode & X86_MODE_CS64 ? 8 : 4;
+	d->ends_block = true;
+	if (to) {
+		d->op->src = x86_dec_gpr(d, 1);
+		return control ? mov_to_cr : mov_to_dr;
+	}
+	d->op->dst = x86_dec_gpr(d, 0);
+	return control ? mov_from_cr : mov_from_dr;
+}
+
+x86_op_fn *x86_select_pushpop_seg(struct x86_decode *d)
+{
+	d->op->aux = (u8)seg_number(d->operands[0].reg.value);
+	d->op->size = (u8)(d->insn->operand_width / 8);
+	if (d->mode & X86_MODE_CS64 && d->op->size == 4)
+		d->op->size = 8;
+	if (d->insn->mnemonic == ZYDIS_MNEMONIC_PUSH)
+		return push_seg;
+	d->ends_block = true;
+	return pop_seg;
+}
+
+/* LDS, LES, LFS, LGS, LSS: a far pointer. */
+X86_HANDLER(load_far_pointer)
+{
+	u64 addr = x86_ea(cpu, op, op->size + 2u, false), offset = 0;
+	u16 selector;
+	u8 raw[10];
+
+	x86_load_bytes(cpu, addr, raw, op->size + 2u);
+	memcpy(&offset, raw, op->size);
+	memcpy(&selector, raw + op->size, 2);
+	load_seg(cpu, (enum x86_seg_reg)op->aux, selector);
+	cpu->ss_shadow = false;
+	if (op->size == 2)
+		X86_SET_REG16(cpu, op->dst, offset);
+	else
+		X86_REG(cpu, op->dst, u64) = offset;
+	return x86_done(cpu, op);
+}
+
+static x86_op_fn *select_load_far_pointer(struct x86_decode *d)
+{
+	switch (d->insn->mnemonic) {
+	case ZYDIS_MNEMONIC_LDS:
+		d->op->aux = X86_DS;
+		break;
+	case ZYDIS_MNEMONIC_LES:
+		d->op->aux = X86_ES;
+		break;
+	case ZYDIS_MNEMONIC_LFS:
+		d->op->aux = X86_FS;
+		break;
+	case ZYDIS_MNEMONIC_LGS:
+		d->op->aux = X86_GS;
+		break;
+	default:
+		d->op->aux = X86_SS;
+		break;
+	}
+	d->ends_block = true;
+	d->op->dst = x86_dec_gpr(d, 0);
+	d->op->size = x86_dec_bytes(d, 0);
+	x86_dec_mem(d, 1);
+	return load_far_pointer;
+}
+
+/* ---- flags -------------------------------------------------------------------------------------- */
+
+static bool vm86_iopl_fault(const struct x86_cpu *cpu)
+{
+	return x86_vm86(cpu) && (cpu->rflags & X86_EFLAGS_IOPL) != X86_EFLAGS_IOPL;
+}
+
+X86_HANDLER(pushf_op)
+{
+	u64 rsp = x86_stack_add(cpu, cpu->regs[X86_RSP], -(s64)op->size), slot, value;
+
+	cpu->op = op;
+	if (vm86_iopl_fault(cpu))
+		x86_raise_code(cpu, X86_GP, 0);
+	value = x86_rflags(cpu) & ~(u64)(X86_EFLAGS_VM | X86_EFLAGS_RF);
+	slot = x86_stack_linear(cpu, rsp, op->size, true);
+	if (op->size == 2)
+		x86_store16(cpu, slot, (u16)value);
+	else if (op->size == 4)
+		x86_store32(cpu, slot, (u32)value);
+	else
+		x86_store64(cpu, slot, value);
+	cpu->regs[X86_RSP] = rsp;
+	X86_NEXT(cpu, op);
+}
+
+/* SDM vol. 2, POPF: IOPL only at CPL 0, IF only at CPL <= IOPL. */
+static u64 popf_mask(const struct x86_cpu *cpu)
+{
+	u64 mask = X86_EFLAGS_ARITH | X86_EFLAGS_TF | X86_EFLAGS_DF | X86_EFLAGS_NT |
+		   X86_EFLAGS_AC | X86_EFLAGS_ID;
+	unsigned int iopl = (cpu->rflags & X86_EFLAGS_IOPL) >> 12;
+
+	if (cpu->cpl == 0)
+		mask |= X86_EFLAGS_IOPL;
+	if (cpu->cpl <= iopl)
+		mask |= X86_EFLAGS_IF;
+	return mask;
+}
+
+X86_HANDLER(popf_op)
+{
+	u64 rsp = cpu->regs[X86_RSP], mask = popf_mask(cpu), slot, value;
+
+	cpu->op = op;
+	if (vm86_iopl_fault(cpu))
+		x86_raise_code(cpu, X86_GP, 0);
+	slot = x86_stack_linear(cpu, rsp, op->size, false);
+	if (op->size == 2) {
+		value = x86_load16(cpu, slot);
+		mask &= 0xffff;
+	} else {
+		value = op->size == 4 ? x86_load32(cpu, slot) : x86_load64(cpu, slot);
+	}
+	cpu->regs[X86_RSP] = x86_stack_add(cpu, rsp, op->size);
+	x86_write_rflags(cpu, value, mask);
+	return x86_done(cpu, op);
+}
+
+static x86_op_fn *select_pushf(struct x86_decode *d)
+{
+	bool pop = d->insn->mnemonic == ZYDIS_MNEMONIC_POPF ||
+		   d->insn->mnemonic == ZYDIS_MNEMONIC_POPFD ||
+		   d->insn->mnemonic == ZYDIS_MNEMONIC_POPFQ;
+
+	switch (d->insn->mnemonic) {
+	case ZYDIS_MNEMONIC_PUSHF:
+	case ZYDIS_MNEMONIC_POPF:
+		d->op->size = 2;
+		break;
+	case ZYDIS_MNEMONIC_PUSHFD:
+	case ZYDIS_MNEMONIC_POPFD:
+		d->op->size = 4;
+		break;
+	default:
+		d->op->size = 8;
+		break;
+	}
+	d->ends_block = pop;
+	return pop ? popf_op : pushf_op;
+}
+
+static bool may_change_if(const struct x86_cpu *cpu)
+{
+	return cpu->cpl <= (cpu->rflags & X86_EFLAGS_IOPL) >> 12;
+}
+
+X86_HANDLER(cli_op)
+{
+	cpu->op = op;
+	if (!may_change_if(cpu))
+		x86_raise_code(cpu, X86_GP, 0);
+	cpu->rflags &= ~(u64)X86_EFLAGS_IF;
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(sti_op)
+{
+	cpu->op = op;
+	if (!may_change_if(cpu))
+		x86_raise_code(cpu, X86_GP, 0);
+	if (!(cpu->rflags & X86_EFLAGS_IF))
+		cpu->sti_shadow = true;
+	cpu->rflags |= X86_EFLAGS_IF;
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(cld_op)
+{
+	cpu->rflags &= ~(u64)X86_EFLAGS_DF;
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(std_op)
+{
+	cpu->rflags |= X86_EFLAGS_DF;
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(clc_op)
+{
+	x86_flags_set(cpu, x86_flags_compute(cpu) & ~X86_EFLAGS_CF);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(stc_op)
+{
+	x86_flags_set(cpu, x86_flags_compute(cpu) | X86_EFLAGS_CF);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(cmc_op)
+{
+	x86_flags_set(cpu, x86_flags_compute(cpu) ^ X86_EFLAGS_CF);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(lahf_op)
+{
+	X86_REG(cpu, X86_RAX * 8 + 1, u8) = (u8)(x86_flags_compute(cpu) | X86_EFLAGS_FIXED);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(sahf_op)
+{
+	const u32 low = X86_EFLAGS_SF | X86_EFLAGS_ZF | X86_EFLAGS_AF | X86_EFLAGS_PF |
+			X86_EFLAGS_CF;
+	u32 ah = X86_REG(cpu, X86_RAX * 8 + 1, const u8);
+
+	x86_flags_set(cpu, (x86_flags_compute(cpu) & X86_EFLAGS_OF) | (ah & low));
+	X86_NEXT(cpu, op);
+}
+
+static void set_ac(struct x86_cpu *cpu, const struct x86_op *op, bool on)
+{
+	cpu->op = op;
+	if (cpu->cpl != 0 || !leaf7_bit(cpu, false, 20))
+		x86_raise(cpu, X86_UD);
+	if (on)
+		cpu->rflags |= X86_EFLAGS_AC;
+	else
+		cpu->rflags &= ~(u64)X86_EFLAGS_AC;
+	x86_update_mode(cpu);
+}
+
+X86_HANDLER(clac_op)
+{
+	set_ac(cpu, op, false);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(stac_op)
+{
+	set_ac(cpu, op, true);
+	X86_NEXT(cpu, op);
+}
+
+/* ---- MSRs, CPUID, time ------------------------------------------------------------------------------ */
+
+static void set_edx_eax(struct x86_cpu *cpu, u64 value)
+{
+	cpu->regs[X86_RAX] = (u32)value;
+	cpu->regs[X86_RDX] = value >> 32;
+}
+
+static u64 edx_eax(const struct x86_cpu *cpu)
+{
+	return cpu->regs[X86_RDX] << 32 | (u32)cpu->regs[X86_RAX];
+}
+
+X86_HANDLER(rdmsr_op)
+{
+	u64 value;
+
+	require_cpl0(cpu, op);
+	if (x86_get_msr(cpu, (u32)cpu->regs[X86_RCX], &value, false))
+		x86_raise_code(cpu, X86_GP, 0);
+	set_edx_eax(cpu, value);
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(wrmsr_op)
+{
+	require_cpl0(cpu, op);
+	if (x86_set_msr(cpu, (u32)cpu->regs[X86_RCX], edx_eax(cpu), false))
+		x86_raise_code(cpu, X86_GP, 0);
+	x86_code_changed(cpu);
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(cpuid_op)
+{
+	u32 out[4];
+
+	x86_cpuid(cpu, (u32)cpu->regs[X86_RAX], (u32)cpu->regs[X86_RCX], out);
+	cpu->regs[X86_RAX] = out[0];
+	cpu->regs[X86_RBX] = out[1];
+	cpu->regs[X86_RCX] = out[2];
+	cpu->regs[X86_RDX] = out[3];
+	x86_code_changed(cpu);
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(rdtsc_op)
+{
+	cpu->op = op;
+	if ((cpu->cr4 & X86_CR4_TSD) && cpu->cpl != 0)
+		x86_raise_code(cpu, X86_GP, 0);
+	set_edx_eax(cpu, x86_read_tsc(cpu));
+	if (op->aux)
+		cpu->regs[X86_RCX] = (u32)cpu->tsc_aux;
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_rdtsc(struct x86_decode *d)
+{
+	d->op->aux = d->insn->mnemonic == ZYDIS_MNEMONIC_RDTSCP;
+	return rdtsc_op;
+}
+
+X86_HANDLER(rdpid_op)
+{
+	X86_REG(cpu, op->dst, u64) = (u32)cpu->tsc_aux;
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_rdpid(struct x86_decode *d)
+{
+	d->op->dst = x86_dec_gpr(d, 0);
+	return rdpid_op;
+}
+
+/* No performance counters: every index is out of range. */
+X86_HANDLER(rdpmc_op)
+{
+	x86_raise_op(cpu, op, X86_GP);
+}
+
+/* A generator of our own: a guest must not be able to draw the host's out of entropy. */
+static u64 next_random(struct x86_cpu *cpu)
+{
+	static u64 state;
+	u64 z = atomic_add(&state, 0x9e3779b97f4a7c15ull) + x86_read_tsc(cpu);
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+X86_HANDLER(rdrand_op)
+{
+	u64 value = next_random(cpu);
+
+	if (op->size == 2)
+		X86_SET_REG16(cpu, op->dst, value);
+	else if (op->size == 4)
+		X86_SET_REG32(cpu, op->dst, value);
+	else
+		X86_SET_REG64(cpu, op->dst, value);
+	x86_flags_set(cpu, X86_EFLAGS_CF);
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_rdrand(struct x86_decode *d)
+{
+	d->op->dst = x86_dec_gpr(d, 0);
+	d->op->size = x86_dec_bytes(d, 0);
+	return rdrand_op;
+}
+
+/* ---- FS and GS bases ------------------------------------------------------------------------------------ */
+
+X86_HANDLER(swapgs_op)
+{
+	u64 base;
+
+	require_cpl0(cpu, op);
+	base = cpu->seg[X86_GS].base;
+	cpu->seg[X86_GS].base = cpu->kernel_gs_base;
+	cpu->kernel_gs_base = base;
+	cpu->seg_base[X86_GS] = cpu->seg[X86_GS].base;
+	X86_NEXT(cpu, op);
+}
+
+static void require_fsgsbase(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->op = op;
+	if (!(cpu->cr4 & X86_CR4_FSGSBASE))
+		x86_raise(cpu, X86_UD);
+}
+
+X86_HANDLER(rdbase_op)
+{
+	u64 base = cpu->seg[op->aux].base;
+
+	require_fsgsbase(cpu, op);
+	X86_REG(cpu, op->dst, u64) = op->size == 8 ? base : (u32)base;
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(wrbase_op)
+{
+	u64 base = X86_REG(cpu, op->dst, const u64);
+
+	require_fsgsbase(cpu, op);
+	if (op->size == 4)
+		base = (u32)base;
+	if (!x86_canonical(cpu, base))
+		x86_raise_code(cpu, X86_GP, 0);
+	cpu->seg[op->aux].base = base;
+	cpu->seg_base[op->aux] = base;
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_base(struct x86_decode *d)
+{
+	bool fs = d->insn->mnemonic == ZYDIS_MNEMONIC_RDFSBASE ||
+		  d->insn->mnemonic == ZYDIS_MNEMONIC_WRFSBASE;
+	bool read = d->insn->mnemonic == ZYDIS_MNEMONIC_RDFSBASE ||
+		    d->insn->mnemonic == ZYDIS_MNEMONIC_RDGSBASE;
+
+	d->op->aux = fs ? X86_FS : X86_GS;
+	d->op->dst = x86_dec_gpr(d, 0);
+	d->op->size = x86_dec_bytes(d, 0);
+	return read ? rdbase_op : wrbase_op;
+}
+
+/* ---- descriptor table registers ----------------------------------------------------------------------------- */
+
+static unsigned int base_bytes(const struct x86_cpu *cpu)
+{
+	return cpu->mode & X86_MODE_CS64 ? 8 : 4;
+}
+
+X86_HANDLER(store_table)
+{
+	const struct x86_dtable *table = op->aux ? &cpu->idt : &cpu->gdt;
+	unsigned int bytes = 2 + base_bytes(cpu);
+	u8 raw[10];
+
+	require_umip(cpu, op);
+	memcpy(raw, &table->limit, 2);
+	memcpy(raw + 2, &table->base, 8);
+	x86_store_bytes(cpu, x86_ea(cpu, op, bytes, true), raw, bytes);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(load_table)
+{
+	struct x86_dtable *table = op->aux ? &cpu->idt : &cpu->gdt;
+	unsigned int bytes = 2 + base_bytes(cpu);
+	u64 base = 0;
+	u8 raw[10];
+
+	require_cpl0(cpu, op);
+	x86_load_bytes(cpu, x86_ea(cpu, op, bytes, false), raw, bytes);
+	memcpy(&base, raw + 2, base_bytes(cpu));
+	if (op->size == 2)
+		base &= 0xffffff;
+	if (!x86_canonical(cpu, base) && x86_long_mode(cpu))
+		x86_raise_code(cpu, X86_GP, 0);
+	memcpy(&table->limit, raw, 2);
+	table->base = base;
+	return x86_done(cpu, op);
+}
+
+static x86_op_fn *select_table(struct x86_decode *d)
+{
+	bool load = d->insn->mnemonic == ZYDIS_MNEMONIC_LGDT ||
+		    d->insn->mnemonic == ZYDIS_MNEMONIC_LIDT;
+
+	d->op->aux = d->insn->mnemonic == ZYDIS_MNEMONIC_LIDT ||
+		     d->insn->mnemonic == ZYDIS_MNEMONIC_SIDT;
+	d->op->size = (u8)(d->insn->operand_width / 8);
+	x86_dec_mem(d, 0);
+	d->ends_block = load;
+	return load ? load_table : store_table;
+}
+
+/* SLDT, STR, SMSW: to a register in full width, to memory always 16 bits. */
+static u64 store_value(const struct x86_cpu *cpu, unsigned int what)
+{
+	if (what == 0)
+		return cpu->seg[X86_LDTR].selector;
+	return what == 1 ? cpu->seg[X86_TR].selector : cpu->cr0;
+}
+
+X86_HANDLER(store_word)
+{
+	u64 value = store_value(cpu, op->aux);
+
+	require_umip(cpu, op);
+	if (op->aux != 2)
+		require_protected(cpu, op);
+	if (!op->size)
+		x86_store16(cpu, x86_ea(cpu, op, 2, true), (u16)value);
+	else if (op->size == 2)
+		X86_SET_REG16(cpu, op->dst, value);
+	else
+		X86_REG(cpu, op->dst, u64) = op->size == 8 ? value : (u32)value;
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_store_word(struct x86_decode *d)
+{
+	if (d->insn->mnemonic == ZYDIS_MNEMONIC_STR)
+		d->op->aux = 1;
+	if (d->insn->mnemonic == ZYDIS_MNEMONIC_SMSW)
+		d->op->aux = 2;
+	if (x86_dec_is_mem(d, 0)) {
+		x86_dec_mem(d, 0);
+		return store_word;
+	}
+	d->op->dst = x86_dec_gpr(d, 0);
+	d->op->size = x86_dec_bytes(d, 0);
+	return store_word;
+}
+
+/* A 16-bit operand from a register or memory. */
+static u16 word_operand(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->op = op;
+	return op->size ? X86_REG(cpu, op->src, const u16)
+			: x86_load16(cpu, x86_ea(cpu, op, 2, false));
+}
+
+static void take_word_operand(struct x86_decode *d, unsigned int n)
+{
+	if (x86_dec_is_mem(d, n)) {
+		x86_dec_mem(d, n);
+		return;
+	}
+	d->op->src = x86_dec_gpr(d, n);
+	d->op->size = 2;
+}
+
+/* LMSW sets PE but cannot clear it. */
+X86_HANDLER(lmsw_op)
+{
+	u64 value;
+
+	require_cpl0(cpu, op);
+	value = word_operand(cpu, op);
+	value = (cpu->cr0 & ~0xeull) | (value & 0xf);
+	if (!x86_write_cr0(cpu, value))
+		x86_raise_code(cpu, X86_GP, 0);
+	return x86_done(cpu, op);
+}
+
+static void system_descriptor(struct x86_cpu *cpu, u16 selector, struct x86_segment *seg,
+			      bool ldt)
+{
+	struct x86_descriptor desc;
+
+	if ((selector & 4) || !x86_read_descriptor(cpu, selector, &desc))
+		x86_raise_code(cpu, X86_GP, selector & ~3u);
+	x86_unpack_descriptor(selector, desc.low, seg);
+	seg->base |= desc.high << 32;
+	if (seg->s || (ldt ? seg->type != 2
+			   : seg->type != 9 && (seg->type != 1 || x86_long_mode(cpu))))
+		x86_raise_code(cpu, X86_GP, selector & ~3u);
+	if (!seg->present)
+		x86_raise_code(cpu, X86_NP, selector & ~3u);
+	if (x86_long_mode(cpu) && !x86_canonical(cpu, seg->base))
+		x86_raise_code(cpu, X86_GP, selector & ~3u);
+}
+
+X86_HANDLER(lldt_op)
+{
+	struct x86_segment seg;
+	u16 selector;
+
+	require_protected(cpu, op);
+	require_cpl0(cpu, op);
+	selector = word_operand(cpu, op);
+	if (!(selector & ~3))
+		seg = (struct x86_segment){.selector = selector, .unusable = true};
+	else
+		system_descriptor(cpu, selector, &seg, true);
+	cpu->seg[X86_LDTR] = seg;
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(ltr_op)
+{
+	struct x86_segment seg;
+	u16 selector;
+	u8 busy;
+
+	require_protected(cpu, op);
+	require_cpl0(cpu, op);
+	selector = word_operand(cpu, op);
+	if (!(selector & ~3))
+		x86_raise_code(cpu, X86_GP, 0);
+	system_descriptor(cpu, selector, &seg, false);
+	seg.type |= 2;
+	busy = (u8)(seg.type | seg.dpl << 5 | 0x80);
+	x86_store_sys(cpu, cpu->gdt.base + (selector & ~7u) + 5, &busy, 1);
+	cpu->seg[X86_TR] = seg;
+	return x86_done(cpu, op);
+}
+
+static x86_op_fn *select_word_load(struct x86_decode *d)
+{
+	d->ends_block = true;
+	take_word_operand(d, 0);
+	switch (d->insn->mnemonic) {
+	case ZYDIS_MNEMONIC_LLDT:
+		return lldt_op;
+	case ZYDIS_MNEMONIC_LTR:
+		return ltr_op;
+	default:
+		return lmsw_op;
+	}
+}
+
+/* ---- LAR, LSL, VERR, VERW ----------------------------------------------------------------------------------- */
+
+enum query {
+	QUERY_LAR,
+	QUERY_LSL,
+	QUERY_VERR,
+	QUERY_VERW,
+};
+
+/* System types that LAR and LSL know (SDM vol. 2, their tables). */
+static bool system_type_known(const struct x86_cpu *cpu, u8 type, enum query query)
+{
+	if (x86_long_mode(cpu))
+		return type == 2 || type == 9 || type == 11 || (query == QUERY_LAR && type == 12);
+	switch (type) {
+	case 1:
+	case 2:
+	case 3:
+	case 9:
+	case 11:
+		return true;
+	case 4:
+	case 5:
+	case 12:
+		return query == QUERY_LAR;
+	default:
+		return false;
+	}
+}
+
+static bool query_allowed(const struct x86_cpu *cpu, u16 selector, const struct x86_segment *seg,
+			  enum query query)
+{
+	bool code = seg->type & 8, conforming = code && (seg->type & 4);
+	u8 rpl = selector & 3;
+
+	if (!seg->s && (query >= QUERY_VERR || !system_type_known(cpu, seg->type, query)))
+		return false;
+	if (query == QUERY_VERR && code && !(seg->type & 2))
+		return false;
+	if (query == QUERY_VERW && (code || !(seg->type & 2)))
+		return false;
+	return (seg->s && conforming) || (cpu->cpl <= seg->dpl && rpl <= seg->dpl);
+}
+
+X86_HANDLER(query_op)
+{
+	enum query query = (enum query)op->aux;
+	struct x86_descriptor desc;
+	struct x86_segment seg;
+	u16 selector;
+	bool ok;
+	u32 flags;
+
+	require_protected(cpu, op);
+	selector = word_operand(cpu, op);
+	ok = (selector & ~3) && x86_read_descriptor(cpu, selector, &desc);
+	if (ok) {
+		x86_unpack_descriptor(selector, desc.low, &seg);
+		ok = query_allowed(cpu, selector, &seg, query);
+	}
+	if (ok && query <= QUERY_LSL) {
+		u32 value = query == QUERY_LSL ? seg.limit : (u32)(desc.low >> 32) & 0xffff00;
+
+		if (op->aux32 == 2)
+			X86_SET_REG16(cpu, op->dst, value);
+		else
+			X86_REG(cpu, op->dst, u64) = value;
+	}
+	flags = x86_flags_compute(cpu) & ~X86_EFLAGS_ZF;
+	x86_flags_set(cpu, flags | (ok ? X86_EFLAGS_ZF : 0));
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_query(struct x86_decode *d)
+{
+	unsigned int source = 0;
+
+	switch (d->insn->mnemonic) {
+	case ZYDIS_MNEMONIC_LAR:
+		d->op->aux = QUERY_LAR;
+		source = 1;
+		break;
+	case ZYDIS_MNEMONIC_LSL:
+		d->op->aux = QUERY_LSL;
+		source = 1;
+		break;
+	case ZYDIS_MNEMONIC_VERR:
+		d->op->aux = QUERY_VERR;
+		break;
+	default:
+		d->op->aux = QUERY_VERW;
+		break;
+	}
+	if (source) {
+		d->op->dst = x86_dec_gpr(d, 0);
+		d->op->aux32 = x86_dec_bytes(d, 0);
+	}
+	take_word_operand(d, source);
+	return query_op;
+}
+
+/* ---- TLB, caches, waiting -------------------------------------------------------------------------------------- */
+
+X86_HANDLER(invlpg_op)
+{
+	require_cpl0(cpu, op);
+	x86_flush_tlb(cpu);
+	x86_code_changed(cpu);
+	return x86_done(cpu, op);
+}
+
+static x86_op_fn *select_invlpg(struct x86_decode *d)
+{
+	d->ends_block = true;
+	x86_dec_mem(d, 0);
+	return invlpg_op;
+}
+
+/* SDM vol. 2, INVPCID: type, PCID and linear address are checked; everything is flushed. */
+X86_HANDLER(invpcid_op)
+{
+	u64 type = X86_REG(cpu, op->src, const u64), desc[2];
+
+	require_cpl0(cpu, op);
+	x86_load_bytes(cpu, x86_ea(cpu, op, 16, false), desc, 16);
+	if (type > 3 || (type < 2 && desc[0] >> 12))
+		x86_raise_code(cpu, X86_GP, 0);
+	if (type < 2 && !(cpu->cr4 & X86_CR4_PCIDE) && desc[0])
+		x86_raise_code(cpu, X86_GP, 0);
+	if (type == 0 && !x86_canonical(cpu, desc[1]))
+		x86_raise_code(cpu, X86_GP, 0);
+	x86_flush_tlb(cpu);
+	return x86_done(cpu, op);
+}
+
+static x86_op_fn *select_invpcid(struct x86_decode *d)
+{
+	d->ends_block = true;
+	d->op->src = x86_dec_gpr(d, 0);
+	x86_dec_mem(d, 1);
+	return invpcid_op;
+}
+
+X86_HANDLER(wbinvd_op)
+{
+	require_cpl0(cpu, op);
+	return x86_done(cpu, op);
+}
+
+/* CLFLUSH and kin: caches do not exist here, the access check does. */
+X86_HANDLER(clflush_op)
+{
+	x86_probe(cpu, x86_ea(cpu, op, 1, false), 1, false);
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_clflush(struct x86_decode *d)
+{
+	x86_dec_mem(d, 0);
+	return clflush_op;
+}
+
+X86_HANDLER(nop_op)
+{
+	X86_NEXT(cpu, op);
+}
+
+/* Order other memory accesses as the guest asks: the host's own fence. */
+X86_HANDLER(fence_op)
+{
+	barrier_full();
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(serialize_op)
+{
+	x86_code_changed(cpu);
+	return x86_done(cpu, op);
+}
+
+X86_HANDLER(hlt_op)
+{
+	require_cpl0(cpu, op);
+	x86_done(cpu, op);
+	if ((cpu->nmi_pending && !cpu->nmi_masked) ||
+	    (cpu->interrupt.pending && (cpu->rflags & X86_EFLAGS_IF)))
+		return NULL;
+	cpu->halted = true;
+	cpu->exit = X86_EXIT_HLT;
+	return NULL;
+}
+
+X86_HANDLER(pause_op)
+{
+	/* Somebody waits: let the thread he waits for run, and look at the world. */
+	cpu->poll_budget -= 64;
+	cpu_relax();
+	X86_NEXT(cpu, op);
+}
+
+/*
+ * MONITOR and MWAIT are not offered in CPUID, but KVM lets them through as
+ * NOPs when its caller asks; #UD here, as hardware without them.
+ */
+X86_HANDLER(undefined_op)
+{
+	x86_raise_op(cpu, op, X86_UD);
+}
+
+/* No hypercall is known: what KVM answers then (-KVM_ENOSYS). */
+X86_HANDLER(vmcall_op)
+{
+	cpu->op = op;
+	if (cpu->cpl != 0)
+		cpu->regs[X86_RAX] = (u64)-1; /* -KVM_EPERM */
+	else
+		cpu->regs[X86_RAX] = (u64)-1000;
+	if (!(cpu->mode & X86_MODE_CS64))
+		cpu->regs[X86_RAX] = (u32)cpu->regs[X86_RAX];
+	return x86_done(cpu, op);
+}
+
+/* ---- XCR0 ------------------------------------------------------------------------------------------------------- */
+
+static void require_osxsave(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->op = op;
+	if (!(cpu->cr4 & X86_CR4_OSXSAVE))
+		x86_raise(cpu, X86_UD);
+}
+
+X86_HANDLER(xgetbv_op)
+{
+	require_osxsave(cpu, op);
+	if ((u32)cpu->regs[X86_RCX] != 0)
+		x86_raise_code(cpu, X86_GP, 0);
+	set_edx_eax(cpu, cpu->xcr0);
+	X86_NEXT(cpu, op);
+}
+
+X86_HANDLER(xsetbv_op)
+{
+	u64 value = edx_eax(cpu);
+
+	require_osxsave(cpu, op);
+	require_cpl0(cpu, op);
+	if ((u32)cpu->regs[X86_RCX] != 0 || !(value & 1) || (value & ~3ull))
+		x86_raise_code(cpu, X86_GP, 0);
+	cpu->xcr0 = value;
+	x86_update_mode(cpu);
+	return x86_done(cpu, op);
+}
+
+/* ---- the table --------------------------------------------------------------------------------------------------- */
+
+#define PLAIN(name)                                              \
+	static x86_op_fn *select_##name(struct x86_decode *d)    \
+	{                                                        \
+		(void)d;                                         \
+		return name##_op;                                \
+	}
+#define ENDING(name)                                             \
+	static x86_op_fn *select_##name(struct x86_decode *d)    \
+	{                                                        \
+		d->ends_block = true;                            \
+		return name##_op;                                \
+	}
+
+PLAIN(cli)
+PLAIN(cld)
+PLAIN(std)
+PLAIN(clc)
+PLAIN(stc)
+PLAIN(cmc)
+PLAIN(lahf)
+PLAIN(sahf)
+PLAIN(clac)
+PLAIN(stac)
+PLAIN(swapgs)
+PLAIN(nop)
+PLAIN(fence)
+PLAIN(pause)
+PLAIN(xgetbv)
+ENDING(sti)
+ENDING(rdmsr)
+ENDING(wrmsr)
+ENDING(cpuid)
+ENDING(rdpmc)
+ENDING(wbinvd)
+ENDING(serialize)
+ENDING(hlt)
+ENDING(vmcall)
+ENDING(xsetbv)
+ENDING(undefined)
+
+static x86_op_fn *select_clts(struct x86_decode *d)
+{
+	d->ends_block = true;
+	return clts;
+}
+
+#define ROW(name, select) {ZYDIS_MNEMONIC_##name, select_##select}
+
+const struct x86_family_entry x86_family_system[] = {
+	ROW(CLTS, clts),
+	ROW(LDS, load_far_pointer),
+	ROW(LES, load_far_pointer),
+	ROW(LFS, load_far_pointer),
+	ROW(LGS, load_far_pointer),
+	ROW(LSS, load_far_pointer),
+	ROW(PUSHF, pushf),
+	ROW(PUSHFD, pushf),
+	ROW(PUSHFQ, pushf),
+	ROW(POPF, pushf),
+	ROW(POPFD, pushf),
+	ROW(POPFQ, pushf),
+	ROW(CLI, cli),
+	ROW(STI, sti),
+	ROW(CLD, cld),
+	ROW(STD, std),
+	ROW(CLC, clc),
+	ROW(STC, stc),
+	ROW(CMC, cmc),
+	ROW(LAHF, lahf),
+	ROW(SAHF, sahf),
+	ROW(CLAC, clac),
+	ROW(STAC, stac),
+	ROW(RDMSR, rdmsr),
+	ROW(WRMSR, wrmsr),
+	ROW(CPUID, cpuid),
+	ROW(RDTSC, rdtsc),
+	ROW(RDTSCP, rdtsc),
+	ROW(RDPID, rdpid),
+	ROW(RDPMC, rdpmc),
+	ROW(RDRAND, rdrand),
+	ROW(RDSEED, rdrand),
+	ROW(SWAPGS, swapgs),
+	ROW(RDFSBASE, base),
+	ROW(RDGSBASE, base),
+	ROW(WRFSBASE, base),
+	ROW(WRGSBASE, base),
+	ROW(SGDT, table),
+	ROW(SIDT, table),
+	ROW(LGDT, table),
+	ROW(LIDT, table),
+	ROW(SLDT, store_word),
+	ROW(STR, store_word),
+	ROW(SMSW, store_word),
+	ROW(LMSW, word_load),
+	ROW(LLDT, word_load),
+	ROW(LTR, word_load),
+	ROW(LAR, query),
+	ROW(LSL, query),
+	ROW(VERR, query),
+	ROW(VERW, query),
+	ROW(INVLPG, invlpg),
+	ROW(INVPCID, invpcid),
+	ROW(INVD, wbinvd),
+	ROW(WBINVD, wbinvd),
+	ROW(CLFLUSH, clflush),
+	ROW(CLFLUSHOPT, clflush),
+	ROW(CLWB, clflush),
+	ROW(CLDEMOTE, nop),
+	ROW(NOP, nop),
+	ROW(ENDBR32, nop),
+	ROW(ENDBR64, nop),
+	ROW(RDSSPD, nop),
+	ROW(RDSSPQ, nop),
+	ROW(PREFETCH, nop),
+	ROW(PREFETCHNTA, nop),
+	ROW(PREFETCHT0, nop),
+	ROW(PREFETCHT1, nop),
+	ROW(PREFETCHT2, nop),
+	ROW(PREFETCHW, nop),
+	ROW(PREFETCHWT1, nop),
+	ROW(LFENCE, fence),
+	ROW(MFENCE, fence),
+	ROW(SFENCE, fence),
+	ROW(PAUSE, pause),
+	ROW(SERIALIZE, serialize),
+	ROW(HLT, hlt),
+	ROW(VMCALL, vmcall),
+	ROW(VMMCALL, vmcall),
+	ROW(MONITOR, undefined),
+	ROW(MWAIT, undefined),
+	ROW(XGETBV, xgetbv),
+	ROW(XSETBV, xsetbv),
+	{ZYDIS_MNEMONIC_INVALID, NULL},
+};

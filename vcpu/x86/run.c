@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The run loop: guest mode and the kick protocol of mmu.h, events between
+ * instructions, unwinding, second-stage faults, device accesses.
+ *
+ * A device access ends the instruction and the run; the answer arrives with
+ * the next run, in which the instruction is executed again from its start,
+ * alone, with the answered accesses taken from cpu->mmio or cpu->pio.
+ */
+#include "vcpu/x86/core.h"
+#include "vcpu/x86/flags.h"
+
+/* Blocks between two looks at the outside world: 50 to 100 us of guest code. */
+#define POLL_BLOCKS 8192
+
+/* The vCPU whose guest code this thread runs, for the signal handler. */
+static __thread struct x86_cpu *volatile current_cpu;
+
+void x86_unwind(struct x86_cpu *cpu, enum x86_unwind why)
+{
+	siglongjmp(cpu->unwind, (int)why);
+}
+
+void x86_leave_to_user(struct x86_cpu *cpu, enum x86_exit exit)
+{
+	cpu->exit = exit;
+	x86_unwind(cpu, X86_UNWIND_EXIT);
+}
+
+void x86_cpu_host_fault(hva_t hva)
+{
+	struct x86_cpu *cpu = current_cpu;
+
+	if (!cpu || atomic_peek(&cpu->vcpu.mode) != IN_GUEST_MODE)
+		return;
+	cpu->run.host_fault = hva;
+	x86_unwind(cpu, X86_UNWIND_HOST_FAULT);
+}
+
+/* ---- device accesses in flight ---------------------------------------------------------- */
+
+static void drop_access(struct x86_cpu *cpu)
+{
+	cpu->run.careful = false;
+	cpu->run.nr_mmio_pages = 0;
+	cpu->mmio.nr = cpu->mmio.done = cpu->mmio.cursor = 0;
+	cpu->mmio.pending = false;
+	cpu->pio.pending = cpu->pio.done = false;
+}
+
+/* User space has answered what the last run left with, unless it moved RIP away. */
+static void take_answer(struct x86_cpu *cpu)
+{
+	u64 rip = x86_linear_rip(cpu);
+
+	if ((cpu->pio.pending || cpu->pio.done) && cpu->pio.rip == rip) {
+		cpu->pio.pending = false;
+		cpu->pio.done = true;
+		cpu->run.careful = true;
+	} else if (cpu->mmio.pending && cpu->mmio.rip == rip) {
+		cpu->mmio.pending = false;
+		cpu->mmio.done = cpu->mmio.nr;
+		cpu->run.careful = true;
+	} else if (!(cpu->mmio.done && cpu->mmio.rip == rip)) {
+		drop_access(cpu);
+	}
+	if (cpu->pio.done && cpu->mmio.pending) {
+		cpu->mmio.pending = false;
+		cpu->mmio.done = cpu->mmio.nr;
+	}
+	cpu->mmio.cursor = 0;
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static void serve(struct x86_cpu *cpu, u32 requests)
+{
+	if (requests & KVM_REQ_TLB_FLUSH) {
+		x86_flush_tlb(cpu);
+		x86_code_changed(cpu);
+		/* A slot may be where a device was. */
+		cpu->run.nr_mmio_pages = 0;
+		cpu->vcpu.stat.tlb_flushes++;
+	}
+	if (requests & KVM_REQ_VM_DEAD) {
+		atomic_or(&cpu->vcpu.requests, (u32)KVM_REQ_VM_DEAD);
+		cpu->exit_errno = -EIO;
+		cpu->exit = X86_EXIT_FAULT;
+	} else if (requests & KVM_REQ_KICK) {
+		cpu->exit = X86_EXIT_INTR;
+	}
+}
+
+/* An answered device access is completed before anything else; a kick waits for that. */
+static u32 urgent(const struct x86_cpu *cpu)
+{
+	u32 requests = atomic_peek(&cpu->vcpu.requests);
+
+	return cpu->run.careful ? requests & ~(u32)KVM_REQ_KICK : requests;
+}
+
+/* Flushes are done outside guest mode, so that whoever waits need not wait for us. */
+static void serve_requests(struct x86_cpu *cpu)
+{
+	u32 taken = cpu->run.careful ? ~(u32)KVM_REQ_KICK : ~0u;
+
+	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	taken &= atomic_and(&cpu->vcpu.requests, ~taken);
+	serve(cpu, taken);
+	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+}
+
+/* ---- what ended an instruction ------------------------------------------------------------------ */
+
+static void note_mmio(struct x86_cpu *cpu)
+{
+	struct x86_run_state *run = &cpu->run;
+	u8 access = X86_ACCESS_READ;
+
+	if (run->fault_code & PFERR_WRITE_MASK)
+		access = X86_ACCESS_WRITE;
+	if (run->fault_code & PFERR_GUEST_PAGE_MASK)
+		access |= X86_ACCESS_TABLE;
+	if ((run->fault_code & PFERR_FETCH_MASK) || run->nr_mmio_pages == X86_MMIO_PAGES) {
+		cpu->emulation.nr_bytes = 0;
+		cpu->exit = X86_EXIT_EMULATION;
+		return;
+	}
+	run->mmio_pages[run->nr_mmio_pages++] = (struct x86_mmio_page){
+		.gfn = gpa_to_gfn(run->fault_gpa), .access = access};
+	run->careful = true;
+}
+
+static void second_stage_fault(struct x86_cpu *cpu)
+{
+	enum kvm_mmu_verdict verdict;
+	int err = 0;
+
+	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	verdict = kvm_mmu_page_fault(&cpu->vcpu, cpu->run.fault_gpa, cpu->run.fault_code, &err);
+	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+	switch (verdict) {
+	case KVM_MMU_RESUME_GUEST:
+		break;
+	case KVM_MMU_EMULATE:
+		note_mmio(cpu);
+		break;
+	case KVM_MMU_EXIT_USER:
+		cpu->exit_errno = err;
+		cpu->exit = X86_EXIT_FAULT;
+		break;
+	}
+}
+
+/* The page behind a leaf is gone, or asks for less than the leaf gives: fault it in anew. */
+static void host_fault(struct x86_cpu *cpu)
+{
+	struct x86_run_state *run = &cpu->run;
+	u64 rip = cpu->regs[X86_REG_RIP];
+	hva_t page = run->host_fault & PAGE_MASK;
+
+	run->host_fault_count = run->host_fault_rip == rip ? run->host_fault_count + 1 : 1;
+	run->host_fault_rip = rip;
+	if (run->host_fault_count > 3) {
+		run->host_fault_count = 0;
+		cpu->exit_errno = -EFAULT;
+		cpu->exit = X86_EXIT_FAULT;
+		return;
+	}
+	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	if (kvm_mmu_hva_change_begin(cpu->vcpu.kvm, page, page + PAGE_SIZE))
+		kvm_mmu_hva_change_end(cpu->vcpu.kvm);
+	atomic_or(&cpu->vcpu.requests, (u32)KVM_REQ_TLB_FLUSH);
+	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+}
+
+static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
+{
+	if (cpu->op)
+		cpu->regs[X86_REG_RIP] = x86_wrap_rip(cpu, x86_op_rip(cpu, cpu->op));
+	cpu->op = NULL;
+	cpu->mmio.cursor = 0;
+	cpu->run.delivering = false;
+	switch (why) {
+	case X86_UNWIND_EVENT:
+		drop_access(cpu);
+		break;
+	case X86_UNWIND_EPT:
+		second_stage_fault(cpu);
+		break;
+	case X86_UNWIND_ALONE:
+		cpu->run.careful = true;
+		break;
+	case X86_UNWIND_HOST_FAULT:
+		host_fault(cpu);
+		break;
+	case X86_UNWIND_EXIT:
+		if (cpu->exit == X86_EXIT_EMULATION || cpu->exit == X86_EXIT_SHUTDOWN)
+			drop_access(cpu);
+		break;
+	case X86_UNWIND_NONE:
+	case X86_UNWIND_RETRY:
+		break;
+	}
+}
+
+/* ---- executing --------------------------------------------------------------------------------------- */
+
+static void execute(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	do
+		op = op->fn(cpu, op);
+	while (op);
+}
+
+static const struct x86_op *known_block(const struct x86_cpu *cpu)
+{
+	u64 linear = x86_linear_rip(cpu);
+	const struct x86_jump *jump = &cpu->code->jump[x86_jump_index(linear)];
+
+	return jump->rip == linear && jump->key == (cpu->code->stamp | cpu->mode) ? jump->op : NULL;
+}
+
+static void run_blocks(struct x86_cpu *cpu)
+{
+	const struct x86_op *op = known_block(cpu);
+
+	execute(cpu, op ? op : x86_code_find(cpu));
+}
+
+/* SDM vol. 3, 19.3.1.4: the trap comes after the instruction that began with TF set. */
+static void step_trap(struct x86_cpu *cpu)
+{
+	cpu->dr[6] |= BIT_ULL(14);
+	cpu->exception = (struct x86_event){.pending = true, .vector = X86_DB};
+}
+
+static void run_alone(struct x86_cpu *cpu)
+{
+	bool step = cpu->mode & X86_MODE_STEP, shadow = cpu->ss_shadow || cpu->sti_shadow;
+	s32 budget = cpu->poll_budget;
+	const struct x86_op *op = x86_code_alone(cpu);
+
+	cpu->poll_budget = 0; /* branches must not go on by themselves */
+	cpu->run.careful = true;
+	execute(cpu, op);
+	cpu->poll_budget = budget - 1;
+	cpu->instructions++;
+	drop_access(cpu);
+	if (shadow)
+		cpu->ss_shadow = cpu->sti_shadow = false;
+	if (step && !cpu->ss_shadow)
+		step_trap(cpu);
+}
+
+static void poll(struct x86_cpu *cpu)
+{
+	cpu->poll_budget = POLL_BLOCKS;
+	x86_code_changed(cpu);
+	if (x86_cpu_host_pending(cpu))
+		cpu->exit = X86_EXIT_INTR;
+}
+
+/* One step between two looks at everything that can interrupt. */
+static void step(struct x86_cpu *cpu, bool immediate_exit)
+{
+	if (unlikely(urgent(cpu))) {
+		serve_requests(cpu);
+		return;
+	}
+	if (cpu->run.careful && !cpu->exception.pending) {
+		run_alone(cpu);
+		return;
+	}
+	if (immediate_exit) {
+		cpu->exit = X86_EXIT_INTR;
+		return;
+	}
+	if (cpu->exception.pending) {
+		x86_deliver_exception(cpu);
+		return;
+	}
+	if (cpu->poll_budget < 0) {
+		poll(cpu);
+		return;
+	}
+	if (x86_take_interrupt(cpu))
+		return;
+	if (cpu->want_irq_window && x86_interrupts_open(cpu)) {
+		cpu->exit = X86_EXIT_IRQ_WINDOW;
+		return;
+	}
+	if ((cpu->mode & X86_MODE_STEP) || cpu->sti_shadow || cpu->ss_shadow)
+		run_alone(cpu);
+	else
+		run_blocks(cpu);
+}
+
+enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
+{
+	int why;
+
+	cpu->exit = X86_EXIT_NONE;
+	cpu->op = NULL;
+	cpu->halted = false;
+	cpu->poll_budget = -1; /* a signal may be pending already */
+	take_answer(cpu);
+	x86_code_changed(cpu);
+	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+	current_cpu = cpu;
+	why = sigsetjmp(cpu->unwind, 0);
+	if (why)
+		unwound(cpu, (enum x86_unwind)why);
+	while (cpu->exit == X86_EXIT_NONE)
+		step(cpu, immediate_exit);
+	current_cpu = NULL;
+	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	return cpu->exit;
+}
