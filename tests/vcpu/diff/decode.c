@@ -4,6 +4,7 @@
  * own decoder: an instruction here is a block of its own.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/vcpu/diff/diff.h"
 #include "vcpu/x86/op.h"
@@ -61,4 +62,39 @@ void x86_dec_mem(struct x86_decode *d, unsigned int n)
 		op->seg = X86_DS;
 		op->flags |= X86_OP_LEGACY_SEG;
 	}
+}
+
+/* What the decoder fills in before it calls the select function. */
+static void prepare_op(const struct diff_case *c, struct x86_op *op)
+{
+	memset(op, 0, sizeof(*op));
+	op->len = c->len;
+	op->base = op->index = X86_REG_ZERO * 8;
+	op->seg = X86_SEG_NONE;
+	if (c->insn.address_width < 64)
+		op->flags = c->insn.address_width == 32 ? X86_OP_ADDR32 : X86_OP_ADDR16;
+	if (c->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+		op->flags |= X86_OP_LOCK;
+}
+
+bool diff_decode(const struct diff_case *c, u32 mode, struct x86_op *op)
+{
+	struct x86_decode d = {
+		.insn = &c->insn,
+		.operands = c->operands,
+		.op = op,
+		.mode = mode,
+	};
+
+	for (const struct x86_family_entry *const *table = c->family->tables; *table; table++) {
+		for (const struct x86_family_entry *e = *table; e->select; e++) {
+			if (e->mnemonic != c->insn.mnemonic)
+				continue;
+			prepare_op(c, op);
+			op->fn = e->select(&d);
+			if (op->fn)
+				return true;
+		}
+	}
+	return false;
 }

@@ -135,6 +135,7 @@ struct diff_family {
 	const u8 *fx_mask;
 };
 
+extern const struct diff_family diff_sse_family; /* families_sse.c */
 extern const struct diff_family *const diff_families[]; /* NULL-terminated */
 
 /* ---- random numbers -------------------------------------------------------------------- */
@@ -164,6 +165,10 @@ void diff_native_run(const struct diff_case *c, struct diff_result *r);
 u8 *diff_native_memory(void);
 /* The address the instruction has, natively and in the interpreter. */
 u64 diff_native_rip(const struct diff_case *c);
+
+/* ---- decode.c: the operation of a case; false when the families lack the form ------------- */
+
+bool diff_decode(const struct diff_case *c, u32 mode, struct x86_op *op);
 
 /* ---- interp.c ---------------------------------------------------------------------------- */
 

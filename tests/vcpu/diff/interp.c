@@ -182,41 +182,6 @@ static const struct x86_op *stop(struct x86_cpu *cpu, const struct x86_op *op)
 	return NULL;
 }
 
-/* What the decoder fills in before it calls the select function. */
-static void prepare_op(const struct diff_case *c, struct x86_op *op)
-{
-	memset(op, 0, sizeof(*op));
-	op->len = c->len;
-	op->base = op->index = X86_REG_ZERO * 8;
-	op->seg = X86_SEG_NONE;
-	if (c->insn.address_width < 64)
-		op->flags = c->insn.address_width == 32 ? X86_OP_ADDR32 : X86_OP_ADDR16;
-	if (c->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK)
-		op->flags |= X86_OP_LOCK;
-}
-
-static bool select_op(const struct diff_case *c, struct x86_op *op)
-{
-	struct x86_decode d = {
-		.insn = &c->insn,
-		.operands = c->operands,
-		.op = op,
-		.mode = cpu0->mode,
-	};
-
-	for (const struct x86_family_entry *const *table = c->family->tables; *table; table++) {
-		for (const struct x86_family_entry *e = *table; e->select; e++) {
-			if (e->mnemonic != c->insn.mnemonic)
-				continue;
-			prepare_op(c, op);
-			op->fn = e->select(&d);
-			if (op->fn)
-				return true;
-		}
-	}
-	return false;
-}
-
 static void execute(struct x86_cpu *cpu, const struct x86_op *op)
 {
 	const u64 rip = cpu->regs[X86_REG_RIP];
@@ -267,7 +232,7 @@ void diff_interp_run(const struct diff_case *c, struct diff_result *r)
 	load_state(c, cpu0);
 	memset(&ops[1], 0, sizeof(ops[1]));
 	ops[1].fn = stop;
-	if (!select_op(c, &ops[0]))
+	if (!diff_decode(c, cpu0->mode, &ops[0]))
 		r->exception = DIFF_NOT_SELECTED;
 	else if (sigsetjmp(cpu0->unwind, 0) == 0)
 		execute(cpu0, &ops[0]);
