@@ -16,7 +16,6 @@ NO_FAMILY(branch);
 NO_FAMILY(far);
 NO_FAMILY(system);
 NO_FAMILY(io);
-NO_FAMILY(sse);
 NO_FAMILY(x87);
 
 void kvmu_warn(const char *file, int line, const char *what)

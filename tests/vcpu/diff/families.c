@@ -347,11 +347,8 @@ static const struct diff_family integer_family = {
 	.undefined_flags = integer_undefined,
 };
 
-extern const struct diff_family diff_sse_family; /* diff_sse.c */
-
 const struct diff_family *const diff_families[] = {
 	&integer_family,
-	&diff_sse_family,
 	&diff_sse_family,
 	NULL,
 };
