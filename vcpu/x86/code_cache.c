@@ -355,8 +355,7 @@ static const struct x86_op *remember(struct x86_cpu *cpu, u64 linear, const stru
 {
 	struct x86_jump *jump = &cpu->code->jump[x86_jump_index(linear)];
 
-	*jump = (struct x86_jump){
-		.rip = linear, .key = cpu->code->stamp | cpu->mode, .op = op};
+	*jump = (struct x86_jump){.rip = linear, .key = cpu->code->stamp | cpu->mode, .op = op};
 	return op;
 }
 
@@ -368,8 +367,8 @@ static unsigned int decode_block(struct x86_cpu *cpu, const struct fetch *f,
 
 	while (block->nr_ops < BLOCK_MAX_OPS && offset < f->avail) {
 		struct x86_op *op = &block->ops[block->nr_ops];
-		enum x86_decode_result result = x86_decode_one(cpu->mode, f->bytes + offset,
-							       f->avail - offset, offset, op);
+		enum x86_decode_result result =
+			x86_decode_one(cpu->mode, f->bytes + offset, f->avail - offset, offset, op);
 
 		if (result == X86_DECODE_MORE || result == X86_DECODE_TOO_LONG)
 			break;
@@ -386,9 +385,8 @@ static unsigned int decode_block(struct x86_cpu *cpu, const struct fetch *f,
 static struct x86_block *build(struct x86_cpu *cpu, struct fetch *f)
 {
 	struct code_cache *cache = cache_of(cpu);
-	const size_t most = sizeof(struct x86_block) +
-			    (BLOCK_MAX_OPS + 1) * sizeof(struct x86_op) + BLOCK_MAX_BYTES +
-			    INSN_MAX + 2 * sizeof(struct code_page) + 64;
+	const size_t most = sizeof(struct x86_block) + (BLOCK_MAX_OPS + 1) * sizeof(struct x86_op) +
+			    BLOCK_MAX_BYTES + INSN_MAX + 2 * sizeof(struct code_page) + 64;
 	struct x86_block *block;
 	struct x86_place second = {0};
 	unsigned int total;
@@ -428,10 +426,11 @@ static bool verify(struct x86_cpu *cpu, struct x86_block *block, const struct fe
 	if (block->bytes[0] > f->avail)
 		return false;
 	if (block->bytes[1]) {
-		struct x86_place place = x86_tlb_translate(
-			cpu, x86_long_mode(cpu) ? f->linear + block->bytes[0]
-						: (u32)(f->linear + block->bytes[0]),
-			X86_ACCESS_EXEC, fetch_bank(cpu));
+		struct x86_place place =
+			x86_tlb_translate(cpu,
+					  x86_long_mode(cpu) ? f->linear + block->bytes[0]
+							     : (u32)(f->linear + block->bytes[0]),
+					  X86_ACCESS_EXEC, fetch_bank(cpu));
 
 		if (place.mmio || place.gpa != block->gpa[1])
 			return false;
@@ -445,8 +444,8 @@ static bool verify(struct x86_cpu *cpu, struct x86_block *block, const struct fe
 		return false;
 	if (memcmp(block->copy, hva_to_ptr(block->hva[0]), block->bytes[0]))
 		return false;
-	if (block->bytes[1] && memcmp(block->copy + block->bytes[0], hva_to_ptr(second),
-				      block->bytes[1]))
+	if (block->bytes[1] &&
+	    memcmp(block->copy + block->bytes[0], hva_to_ptr(second), block->bytes[1]))
 		return false;
 	block->epoch = cpu->code->epoch;
 	return true;

@@ -103,7 +103,7 @@ struct x86_walk {
 	const bool peek; /* no side effects, outside guest mode, no permission checks */
 
 	gpa_t gpa;
-	u8 perms; /* what the bank may do; W only when the leaf is dirty */
+	u8 perms;	     /* what the bank may do; W only when the leaf is dirty */
 	bool writable, user; /* the tables' own bits */
 	u32 code;
 };
@@ -216,9 +216,9 @@ leave:
 
 enum x86_decode_result {
 	X86_DECODE_OK,
-	X86_DECODE_LAST,      /* ends the block */
-	X86_DECODE_MORE,      /* needs bytes beyond those given */
-	X86_DECODE_TOO_LONG,  /* #GP */
+	X86_DECODE_LAST,     /* ends the block */
+	X86_DECODE_MORE,     /* needs bytes beyond those given */
+	X86_DECODE_TOO_LONG, /* #GP */
 };
 
 /* Decode one instruction from @bytes into @op. */
@@ -281,7 +281,8 @@ static inline bool x86_vm86(const struct x86_cpu *cpu)
 /* Far JMP, CALL, RET (exec_far.c). */
 x86_op_fn *x86_select_far_branch(struct x86_decode *d);
 
-/* ---- state (regs.c) ------------------------------------------------------------------------------ */
+/* ---- state (regs.c)
+ * ------------------------------------------------------------------------------ */
 
 /* Recompute the mode word, the TLB bank and segment bases. */
 void x86_update_mode(struct x86_cpu *cpu);

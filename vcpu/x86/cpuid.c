@@ -24,7 +24,7 @@
 #ifdef KVMU_HAVE_SSE
 #define LEAF1_EDX_SSE (BIT_ULL(24) | BIT_ULL(25) | BIT_ULL(26))
 /* SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, AES, XSAVE */
-#define LEAF1_ECX_SSE                                                                        \
+#define LEAF1_ECX_SSE                                                                     \
 	(BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(9) | BIT_ULL(19) | BIT_ULL(20) | BIT_ULL(25) | \
 	 BIT_ULL(26))
 #define LEAF7_EBX_SHA 0
@@ -33,9 +33,9 @@
 #define LEAF1_ECX_SSE 0
 #endif
 #ifdef KVMU_HAVE_BIT
-#define LEAF1_ECX_POPCNT  BIT_ULL(23)
-#define LEAF7_EBX_BMI	  (BIT_ULL(3) | BIT_ULL(8))
-#define LEAF81_ECX_LZCNT  BIT_ULL(5)
+#define LEAF1_ECX_POPCNT BIT_ULL(23)
+#define LEAF7_EBX_BMI	 (BIT_ULL(3) | BIT_ULL(8))
+#define LEAF81_ECX_LZCNT BIT_ULL(5)
 #else
 #define LEAF1_ECX_POPCNT 0
 #define LEAF7_EBX_BMI	 0
@@ -43,16 +43,16 @@
 #endif
 
 /* DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH */
-#define LEAF1_EDX                                                                             \
-	(BIT_ULL(2) | BIT_ULL(3) | BIT_ULL(4) | BIT_ULL(5) | BIT_ULL(6) | BIT_ULL(7) |        \
-	 BIT_ULL(8) | BIT_ULL(9) | BIT_ULL(11) | BIT_ULL(12) | BIT_ULL(13) | BIT_ULL(14) |    \
+#define LEAF1_EDX                                                                          \
+	(BIT_ULL(2) | BIT_ULL(3) | BIT_ULL(4) | BIT_ULL(5) | BIT_ULL(6) | BIT_ULL(7) |     \
+	 BIT_ULL(8) | BIT_ULL(9) | BIT_ULL(11) | BIT_ULL(12) | BIT_ULL(13) | BIT_ULL(14) | \
 	 BIT_ULL(15) | BIT_ULL(16) | BIT_ULL(17) | BIT_ULL(19) | LEAF1_EDX_X87 | LEAF1_EDX_SSE)
 /* CX16, MOVBE, RDRAND, HYPERVISOR */
-#define LEAF1_ECX                                                                       \
+#define LEAF1_ECX \
 	(BIT_ULL(13) | BIT_ULL(22) | BIT_ULL(30) | BIT_ULL(31) | LEAF1_ECX_SSE | LEAF1_ECX_POPCNT)
 /* FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, RDSEED, SMAP, CLFLUSHOPT, CLWB */
-#define LEAF7_EBX                                                                            \
-	(BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(7) | BIT_ULL(9) | BIT_ULL(10) | BIT_ULL(18) |     \
+#define LEAF7_EBX                                                                        \
+	(BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(7) | BIT_ULL(9) | BIT_ULL(10) | BIT_ULL(18) | \
 	 BIT_ULL(20) | BIT_ULL(23) | BIT_ULL(24) | LEAF7_EBX_BMI)
 /* UMIP, LA57, RDPID */
 #define LEAF7_ECX (BIT_ULL(2) | BIT_ULL(16) | BIT_ULL(22))
@@ -193,8 +193,7 @@ const struct x86_cpuid_entry *x86_find_cpuid(const struct x86_cpu *cpu, u32 func
 	for (u32 i = 0; i < cpu->nr_cpuid; i++) {
 		const struct x86_cpuid_entry *e = &cpu->cpuid[i];
 
-		if (e->function == function &&
-		    (!(e->flags & CPUID_INDEXED) || e->index == index))
+		if (e->function == function && (!(e->flags & CPUID_INDEXED) || e->index == index))
 			return e;
 	}
 	return NULL;

@@ -266,7 +266,9 @@ enum x86_decode_result x86_decode_one(u32 mode, const u8 *bytes, unsigned int av
 
 	if (avail > ZYDIS_MAX_INSTRUCTION_LENGTH)
 		avail = ZYDIS_MAX_INSTRUCTION_LENGTH;
-	*op = (struct x86_op){.rip = (u16)offset, .base = X86_REG_ZERO * 8, .index = X86_REG_ZERO * 8,
+	*op = (struct x86_op){.rip = (u16)offset,
+			      .base = X86_REG_ZERO * 8,
+			      .index = X86_REG_ZERO * 8,
 			      .seg = X86_SEG_NONE};
 	status = ZydisDecoderDecodeFull(decoder_for(mode), bytes, avail, &insn, operands);
 	if (status == ZYDIS_STATUS_NO_MORE_DATA)

@@ -56,18 +56,18 @@ static const struct x86_op *go_any(struct x86_cpu *cpu, const struct x86_op *op,
 
 /* ---- conditions -------------------------------------------------------------------------- */
 
-#define DEFINE_JCC(cc)                                                                  \
-	X86_HANDLER(jcc_##cc)                                                           \
-	{                                                                               \
-		if (x86_cond_inline(cpu, cc))                                           \
-			return go64(cpu, op, target64(cpu, op));                        \
-		X86_NEXT(cpu, op);                                                      \
-	}                                                                               \
-	X86_HANDLER(jcc_legacy_##cc)                                                    \
-	{                                                                               \
-		if (x86_cond_inline(cpu, cc))                                           \
-			return go_any(cpu, op, target64(cpu, op));                      \
-		X86_NEXT(cpu, op);                                                      \
+#define DEFINE_JCC(cc)                                             \
+	X86_HANDLER(jcc_##cc)                                      \
+	{                                                          \
+		if (x86_cond_inline(cpu, cc))                      \
+			return go64(cpu, op, target64(cpu, op));   \
+		X86_NEXT(cpu, op);                                 \
+	}                                                          \
+	X86_HANDLER(jcc_legacy_##cc)                               \
+	{                                                          \
+		if (x86_cond_inline(cpu, cc))                      \
+			return go_any(cpu, op, target64(cpu, op)); \
+		X86_NEXT(cpu, op);                                 \
 	}
 
 DEFINE_JCC(0)
@@ -116,7 +116,8 @@ static x86_op_fn *select_jcc(struct x86_decode *d)
 	return (d->mode & X86_MODE_CS64 ? fast : legacy)[d->insn->opcode & 15];
 }
 
-/* ---- JMP -------------------------------------------------------------------------------------- */
+/* ---- JMP --------------------------------------------------------------------------------------
+ */
 
 X86_HANDLER(jmp_direct64)
 {
@@ -194,7 +195,8 @@ static x86_op_fn *select_jmp(struct x86_decode *d)
 	return select_indirect(d, &ops);
 }
 
-/* ---- CALL --------------------------------------------------------------------------------------- */
+/* ---- CALL ---------------------------------------------------------------------------------------
+ */
 
 static inline __attribute__((always_inline)) const struct x86_op *
 call64(struct x86_cpu *cpu, const struct x86_op *op, u64 target)
@@ -268,7 +270,8 @@ static x86_op_fn *select_call(struct x86_decode *d)
 	return select_indirect(d, &ops);
 }
 
-/* ---- RET ---------------------------------------------------------------------------------------- */
+/* ---- RET ----------------------------------------------------------------------------------------
+ */
 
 X86_HANDLER(ret64)
 {
@@ -305,7 +308,8 @@ static x86_op_fn *select_ret(struct x86_decode *d)
 	return d->mode & X86_MODE_CS64 ? ret64 : ret_any;
 }
 
-/* ---- LOOP, JCXZ ------------------------------------------------------------------------------------ */
+/* ---- LOOP, JCXZ
+ * ------------------------------------------------------------------------------------ */
 
 /* RCX in the width of addresses. */
 static u64 count(const struct x86_cpu *cpu, const struct x86_op *op)
@@ -376,13 +380,28 @@ static x86_op_fn *select_jcxz(struct x86_decode *d)
 	return jcxz;
 }
 
-#define JCC_ENTRY(name) {ZYDIS_MNEMONIC_##name, select_jcc}
+#define JCC_ENTRY(name)                           \
+	{                                         \
+		ZYDIS_MNEMONIC_##name, select_jcc \
+	}
 
 const struct x86_family_entry x86_family_branch[] = {
-	JCC_ENTRY(JO),	 JCC_ENTRY(JNO),  JCC_ENTRY(JB),  JCC_ENTRY(JNB),
-	JCC_ENTRY(JZ),	 JCC_ENTRY(JNZ),  JCC_ENTRY(JBE), JCC_ENTRY(JNBE),
-	JCC_ENTRY(JS),	 JCC_ENTRY(JNS),  JCC_ENTRY(JP),  JCC_ENTRY(JNP),
-	JCC_ENTRY(JL),	 JCC_ENTRY(JNL),  JCC_ENTRY(JLE), JCC_ENTRY(JNLE),
+	JCC_ENTRY(JO),
+	JCC_ENTRY(JNO),
+	JCC_ENTRY(JB),
+	JCC_ENTRY(JNB),
+	JCC_ENTRY(JZ),
+	JCC_ENTRY(JNZ),
+	JCC_ENTRY(JBE),
+	JCC_ENTRY(JNBE),
+	JCC_ENTRY(JS),
+	JCC_ENTRY(JNS),
+	JCC_ENTRY(JP),
+	JCC_ENTRY(JNP),
+	JCC_ENTRY(JL),
+	JCC_ENTRY(JNL),
+	JCC_ENTRY(JLE),
+	JCC_ENTRY(JNLE),
 	{ZYDIS_MNEMONIC_JMP, select_jmp},
 	{ZYDIS_MNEMONIC_CALL, select_call},
 	{ZYDIS_MNEMONIC_RET, select_ret},

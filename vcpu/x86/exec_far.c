@@ -112,7 +112,8 @@ static const struct x86_op *go_far(struct x86_cpu *cpu, const struct x86_segment
 	return x86_done_at(cpu, rip);
 }
 
-/* ---- JMP and CALL far --------------------------------------------------------------------------- */
+/* ---- JMP and CALL far ---------------------------------------------------------------------------
+ */
 
 struct far_pointer {
 	u16 selector;
@@ -170,7 +171,8 @@ X86_HANDLER(call_far)
 	return go_far(cpu, &cs, p.offset);
 }
 
-/* ---- the stack, read without moving it --------------------------------------------------------------- */
+/* ---- the stack, read without moving it
+ * --------------------------------------------------------------- */
 
 struct popper {
 	u64 rsp;
@@ -209,7 +211,8 @@ static struct x86_segment outer_stack(struct x86_cpu *cpu, u16 selector, u8 rpl,
 	return x86_check_stack_segment(cpu, selector, rpl, X86_GP);
 }
 
-/* ---- RET far -------------------------------------------------------------------------------------------- */
+/* ---- RET far
+ * -------------------------------------------------------------------------------------------- */
 
 static const struct x86_op *ret_far_real(struct x86_cpu *cpu, const struct x86_op *op, u64 rip,
 					 u16 selector, u64 rsp)
@@ -276,7 +279,9 @@ x86_op_fn *x86_select_far_branch(struct x86_decode *d)
 	return d->insn->mnemonic == ZYDIS_MNEMONIC_JMP ? jmp_far : call_far;
 }
 
-/* ---- IRET -------------------------------------------------------------------------------------------------- */
+/* ---- IRET
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static u64 iret_flags_mask(const struct x86_cpu *cpu, unsigned int size)
 {
@@ -379,8 +384,8 @@ static const struct x86_op *iret_protected(struct x86_cpu *cpu, const struct x86
 		drop_inner_segments(cpu);
 	x86_write_rflags(cpu, flags, mask);
 	if (outer || code64 || (cpu->mode & X86_MODE_CS64) || x86_long_mode(cpu))
-		cpu->regs[X86_RSP] = code64 || ss.db ? rsp
-						     : (cpu->regs[X86_RSP] & ~0xffffull) | (u16)rsp;
+		cpu->regs[X86_RSP] =
+			code64 || ss.db ? rsp : (cpu->regs[X86_RSP] & ~0xffffull) | (u16)rsp;
 	else
 		cpu->regs[X86_RSP] = rsp;
 	return iret_finish(cpu, rip);
@@ -403,21 +408,33 @@ static x86_op_fn *select_iret(struct x86_decode *d)
 	return iret_op;
 }
 
-/* ---- SYSCALL, SYSRET ------------------------------------------------------------------------------------------ */
+/* ---- SYSCALL, SYSRET
+ * ------------------------------------------------------------------------------------------ */
 
 /* The flat segments these instructions put into the hidden parts. */
 static void flat_code(struct x86_cpu *cpu, u16 selector, u8 dpl, bool code64)
 {
-	cpu->seg[X86_CS] = (struct x86_segment){
-		.limit = ~0u, .selector = selector, .type = 11, .s = true, .present = true,
-		.l = code64, .db = !code64, .g = true, .dpl = dpl};
+	cpu->seg[X86_CS] = (struct x86_segment){.limit = ~0u,
+						.selector = selector,
+						.type = 11,
+						.s = true,
+						.present = true,
+						.l = code64,
+						.db = !code64,
+						.g = true,
+						.dpl = dpl};
 }
 
 static void flat_stack(struct x86_cpu *cpu, u16 selector, u8 dpl)
 {
-	cpu->seg[X86_SS] = (struct x86_segment){
-		.limit = ~0u, .selector = selector, .type = 3, .s = true, .present = true,
-		.db = true, .g = true, .dpl = dpl};
+	cpu->seg[X86_SS] = (struct x86_segment){.limit = ~0u,
+						.selector = selector,
+						.type = 3,
+						.s = true,
+						.present = true,
+						.db = true,
+						.g = true,
+						.dpl = dpl};
 }
 
 static const struct x86_op *enter_ring(struct x86_cpu *cpu, u8 cpl, u64 rip)
@@ -517,16 +534,10 @@ static x86_op_fn *select_fast_call(struct x86_decode *d)
 }
 
 const struct x86_family_entry x86_family_far[] = {
-	{ZYDIS_MNEMONIC_INT, select_int},
-	{ZYDIS_MNEMONIC_INT1, select_int},
-	{ZYDIS_MNEMONIC_INT3, select_int},
-	{ZYDIS_MNEMONIC_INTO, select_int},
-	{ZYDIS_MNEMONIC_IRET, select_iret},
-	{ZYDIS_MNEMONIC_IRETD, select_iret},
-	{ZYDIS_MNEMONIC_IRETQ, select_iret},
-	{ZYDIS_MNEMONIC_SYSCALL, select_fast_call},
-	{ZYDIS_MNEMONIC_SYSRET, select_fast_call},
-	{ZYDIS_MNEMONIC_SYSENTER, select_fast_call},
-	{ZYDIS_MNEMONIC_SYSEXIT, select_fast_call},
-	{ZYDIS_MNEMONIC_INVALID, NULL},
+	{ZYDIS_MNEMONIC_INT, select_int},	    {ZYDIS_MNEMONIC_INT1, select_int},
+	{ZYDIS_MNEMONIC_INT3, select_int},	    {ZYDIS_MNEMONIC_INTO, select_int},
+	{ZYDIS_MNEMONIC_IRET, select_iret},	    {ZYDIS_MNEMONIC_IRETD, select_iret},
+	{ZYDIS_MNEMONIC_IRETQ, select_iret},	    {ZYDIS_MNEMONIC_SYSCALL, select_fast_call},
+	{ZYDIS_MNEMONIC_SYSRET, select_fast_call},  {ZYDIS_MNEMONIC_SYSENTER, select_fast_call},
+	{ZYDIS_MNEMONIC_SYSEXIT, select_fast_call}, {ZYDIS_MNEMONIC_INVALID, NULL},
 };

@@ -166,6 +166,15 @@ static const struct x86_op *advance(struct x86_cpu *cpu, const struct x86_op *op
 	return x86_done(cpu, op);
 }
 
+/* As answered(), and RCX still covers what was handed over: user space may have changed it. */
+static bool answered_string(const struct x86_cpu *cpu, const struct x86_op *op, u16 port,
+			    bool is_in)
+{
+	u64 left = op->flags & (X86_OP_REP | X86_OP_REPNE) ? masked(op, cpu->regs[X86_RCX]) : 1;
+
+	return answered(cpu, port, op->size, is_in) && cpu->pio.count <= left;
+}
+
 static bool nothing_to_do(const struct x86_cpu *cpu, const struct x86_op *op)
 {
 	return (op->flags & (X86_OP_REP | X86_OP_REPNE)) && !masked(op, cpu->regs[X86_RCX]);
@@ -187,7 +196,7 @@ X86_HANDLER(outs_op)
 	check_port(cpu, port, op->size);
 	if (nothing_to_do(cpu, op))
 		return x86_done(cpu, op);
-	if (answered(cpu, port, op->size, false))
+	if (answered_string(cpu, op, port, false))
 		return advance(cpu, op, X86_RSI, cpu->pio.count);
 	addr = string_linear(cpu, op, off, false);
 	count = batch(cpu, op, addr, off);
@@ -207,7 +216,7 @@ X86_HANDLER(ins_op)
 	if (nothing_to_do(cpu, op))
 		return x86_done(cpu, op);
 	addr = string_linear(cpu, op, off, true);
-	if (answered(cpu, port, op->size, true)) {
+	if (answered_string(cpu, op, port, true)) {
 		for (u32 i = 0; i < cpu->pio.count; i++)
 			x86_store_bytes(cpu, addr + i * op->size, cpu->pio.data + i * op->size,
 					op->size);
@@ -247,9 +256,9 @@ static x86_op_fn *select_string(struct x86_decode *d)
 }
 
 const struct x86_family_entry x86_family_io[] = {
-	{ZYDIS_MNEMONIC_IN, select_in_out},   {ZYDIS_MNEMONIC_OUT, select_in_out},
-	{ZYDIS_MNEMONIC_INSB, select_string}, {ZYDIS_MNEMONIC_INSW, select_string},
-	{ZYDIS_MNEMONIC_INSD, select_string}, {ZYDIS_MNEMONIC_OUTSB, select_string},
+	{ZYDIS_MNEMONIC_IN, select_in_out},    {ZYDIS_MNEMONIC_OUT, select_in_out},
+	{ZYDIS_MNEMONIC_INSB, select_string},  {ZYDIS_MNEMONIC_INSW, select_string},
+	{ZYDIS_MNEMONIC_INSD, select_string},  {ZYDIS_MNEMONIC_OUTSB, select_string},
 	{ZYDIS_MNEMONIC_OUTSW, select_string}, {ZYDIS_MNEMONIC_OUTSD, select_string},
 	{ZYDIS_MNEMONIC_INVALID, NULL},
 };

@@ -244,8 +244,7 @@ static enum x86_seg_reg seg_number(ZydisRegister reg)
 
 static bool is_class(const struct x86_decode *d, unsigned int n, ZydisRegisterClass class)
 {
-	return x86_dec_is_reg(d, n) &&
-	       ZydisRegisterGetClass(d->operands[n].reg.value) == class;
+	return x86_dec_is_reg(d, n) && ZydisRegisterGetClass(d->operands[n].reg.value) == class;
 }
 
 static x86_op_fn *select_mov_seg(struct x86_decode *d)
@@ -350,7 +349,8 @@ static x86_op_fn *select_load_far_pointer(struct x86_decode *d)
 	return load_far_pointer;
 }
 
-/* ---- flags -------------------------------------------------------------------------------------- */
+/* ---- flags --------------------------------------------------------------------------------------
+ */
 
 static bool vm86_iopl_fault(const struct x86_cpu *cpu)
 {
@@ -495,8 +495,8 @@ X86_HANDLER(lahf_op)
 
 X86_HANDLER(sahf_op)
 {
-	const u32 low = X86_EFLAGS_SF | X86_EFLAGS_ZF | X86_EFLAGS_AF | X86_EFLAGS_PF |
-			X86_EFLAGS_CF;
+	const u32 low =
+		X86_EFLAGS_SF | X86_EFLAGS_ZF | X86_EFLAGS_AF | X86_EFLAGS_PF | X86_EFLAGS_CF;
 	u32 ah = X86_REG(cpu, X86_RAX * 8 + 1, const u8);
 
 	x86_flags_set(cpu, (x86_flags_compute(cpu) & X86_EFLAGS_OF) | (ah & low));
@@ -527,7 +527,8 @@ X86_HANDLER(stac_op)
 	X86_NEXT(cpu, op);
 }
 
-/* ---- MSRs, CPUID, time ------------------------------------------------------------------------------ */
+/* ---- MSRs, CPUID, time
+ * ------------------------------------------------------------------------------ */
 
 static void set_edx_eax(struct x86_cpu *cpu, u64 value)
 {
@@ -640,7 +641,8 @@ static x86_op_fn *select_rdrand(struct x86_decode *d)
 	return rdrand_op;
 }
 
-/* ---- FS and GS bases ------------------------------------------------------------------------------------ */
+/* ---- FS and GS bases
+ * ------------------------------------------------------------------------------------ */
 
 X86_HANDLER(swapgs_op)
 {
@@ -697,7 +699,8 @@ static x86_op_fn *select_base(struct x86_decode *d)
 	return read ? rdbase_op : wrbase_op;
 }
 
-/* ---- descriptor table registers ----------------------------------------------------------------------------- */
+/* ---- descriptor table registers
+ * ----------------------------------------------------------------------------- */
 
 static unsigned int base_bytes(const struct x86_cpu *cpu)
 {
@@ -819,8 +822,7 @@ X86_HANDLER(lmsw_op)
 	return x86_done(cpu, op);
 }
 
-static void system_descriptor(struct x86_cpu *cpu, u16 selector, struct x86_segment *seg,
-			      bool ldt)
+static void system_descriptor(struct x86_cpu *cpu, u16 selector, struct x86_segment *seg, bool ldt)
 {
 	struct x86_descriptor desc;
 
@@ -828,8 +830,8 @@ static void system_descriptor(struct x86_cpu *cpu, u16 selector, struct x86_segm
 		x86_raise_code(cpu, X86_GP, selector & ~3u);
 	x86_unpack_descriptor(selector, desc.low, seg);
 	seg->base |= desc.high << 32;
-	if (seg->s || (ldt ? seg->type != 2
-			   : seg->type != 9 && (seg->type != 1 || x86_long_mode(cpu))))
+	if (seg->s ||
+	    (ldt ? seg->type != 2 : seg->type != 9 && (seg->type != 1 || x86_long_mode(cpu))))
 		x86_raise_code(cpu, X86_GP, selector & ~3u);
 	if (!seg->present)
 		x86_raise_code(cpu, X86_NP, selector & ~3u);
@@ -886,7 +888,8 @@ static x86_op_fn *select_word_load(struct x86_decode *d)
 	}
 }
 
-/* ---- LAR, LSL, VERR, VERW ----------------------------------------------------------------------------------- */
+/* ---- LAR, LSL, VERR, VERW
+ * ----------------------------------------------------------------------------------- */
 
 enum query {
 	QUERY_LAR,
@@ -988,7 +991,8 @@ static x86_op_fn *select_query(struct x86_decode *d)
 	return query_op;
 }
 
-/* ---- TLB, caches, waiting -------------------------------------------------------------------------------------- */
+/* ---- TLB, caches, waiting
+ * -------------------------------------------------------------------------------------- */
 
 X86_HANDLER(invlpg_op)
 {
@@ -1109,7 +1113,9 @@ X86_HANDLER(vmcall_op)
 	return x86_done(cpu, op);
 }
 
-/* ---- XCR0 ------------------------------------------------------------------------------------------------------- */
+/* ---- XCR0
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void require_osxsave(struct x86_cpu *cpu, const struct x86_op *op)
 {
@@ -1140,19 +1146,21 @@ X86_HANDLER(xsetbv_op)
 	return x86_done(cpu, op);
 }
 
-/* ---- the table --------------------------------------------------------------------------------------------------- */
+/* ---- the table
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-#define PLAIN(name)                                              \
-	static x86_op_fn *select_##name(struct x86_decode *d)    \
-	{                                                        \
-		(void)d;                                         \
-		return name##_op;                                \
+#define PLAIN(name)                                           \
+	static x86_op_fn *select_##name(struct x86_decode *d) \
+	{                                                     \
+		(void)d;                                      \
+		return name##_op;                             \
 	}
-#define ENDING(name)                                             \
-	static x86_op_fn *select_##name(struct x86_decode *d)    \
-	{                                                        \
-		d->ends_block = true;                            \
-		return name##_op;                                \
+#define ENDING(name)                                          \
+	static x86_op_fn *select_##name(struct x86_decode *d) \
+	{                                                     \
+		d->ends_block = true;                         \
+		return name##_op;                             \
 	}
 
 PLAIN(cli)
@@ -1188,7 +1196,10 @@ static x86_op_fn *select_clts(struct x86_decode *d)
 	return clts;
 }
 
-#define ROW(name, select) {ZYDIS_MNEMONIC_##name, select_##select}
+#define ROW(name, select)                              \
+	{                                              \
+		ZYDIS_MNEMONIC_##name, select_##select \
+	}
 
 const struct x86_family_entry x86_family_system[] = {
 	ROW(CLTS, clts),

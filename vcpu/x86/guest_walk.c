@@ -125,7 +125,7 @@ static bool exchange_entry(hva_t hva, unsigned int bytes, u64 old, u64 new)
 
 	if (bytes == 8)
 		return atomic_cmpxchg_u64(hva_to_ptr(hva), &old, new);
-	return __atomic_compare_exchange_n((u32 *)hva_to_ptr(hva), &old32, (u32)new, false,
+	return __atomic_compare_exchange_n((u32 *)hva_to_ptr(hva), &old32, (u32) new, false,
 					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
@@ -174,9 +174,10 @@ static u64 reserved_bits(const struct x86_cpu *cpu, const struct paging *paging,
 		if (!is_leaf(cpu, paging, pte, level) || level == 1)
 			return 0;
 		/* PSE-36: bits 20..13 are address bits 39..32. */
-		return BIT_ULL(21) | (cpu->maxphyaddr < 40
-					      ? GENMASK_ULL(20, 13) & ~((1ull << (cpu->maxphyaddr - 19)) - 1)
-					      : 0);
+		return BIT_ULL(21) |
+		       (cpu->maxphyaddr < 40
+				? GENMASK_ULL(20, 13) & ~((1ull << (cpu->maxphyaddr - 19)) - 1)
+				: 0);
 	}
 	if (!(pte & PTE_PS) || level == 1)
 		return reserved;
@@ -207,8 +208,7 @@ static u32 error_code(const struct x86_cpu *cpu, const struct x86_walk *walk, u3
 	if (walk->access == X86_ACCESS_WRITE)
 		code |= PFERR_WRITE_MASK;
 	if (walk->access == X86_ACCESS_EXEC &&
-	    (((cpu->cr4 & X86_CR4_PAE) && (cpu->efer & X86_EFER_NXE)) ||
-	     (cpu->cr4 & X86_CR4_SMEP)))
+	    (((cpu->cr4 & X86_CR4_PAE) && (cpu->efer & X86_EFER_NXE)) || (cpu->cr4 & X86_CR4_SMEP)))
 		code |= PFERR_FETCH_MASK;
 	return code;
 }
@@ -286,9 +286,8 @@ static enum x86_walk_outcome update_tables(struct x86_cpu *cpu, const struct x86
 {
 	for (unsigned int i = 0; i < path->nr; i++) {
 		bool dirty = i + 1 == path->nr && walk->access == X86_ACCESS_WRITE;
-		enum x86_walk_outcome outcome =
-			set_bits(cpu, &path->step[i], paging->entry_bytes,
-				 PTE_A | (dirty ? PTE_D : 0));
+		enum x86_walk_outcome outcome = set_bits(cpu, &path->step[i], paging->entry_bytes,
+							 PTE_A | (dirty ? PTE_D : 0));
 
 		if (outcome != X86_WALK_OK)
 			return outcome;

@@ -193,13 +193,20 @@ static void long_mode(struct x86_cpu *cpu, struct delivery *d)
 	else
 		x86_store_sys(cpu, d->rsp, frame, nr * 8);
 	/* The new SS is null, with the new privilege as RPL. */
-	d->ss = (struct x86_segment){
-		.selector = d->cpl, .dpl = d->cpl, .unusable = true, .type = 3, .s = true,
-		.present = true, .db = true, .g = true, .limit = ~0u};
+	d->ss = (struct x86_segment){.selector = d->cpl,
+				     .dpl = d->cpl,
+				     .unusable = true,
+				     .type = 3,
+				     .s = true,
+				     .present = true,
+				     .db = true,
+				     .g = true,
+				     .limit = ~0u};
 	commit(cpu, d);
 }
 
-/* ---- 16- and 32-bit ----------------------------------------------------------------------------- */
+/* ---- 16- and 32-bit -----------------------------------------------------------------------------
+ */
 
 /* Words of @bytes each, the first pushed first. */
 static void push_frame(struct x86_cpu *cpu, struct delivery *d, const u32 *words, unsigned int nr,
@@ -213,7 +220,8 @@ static void push_frame(struct x86_cpu *cpu, struct delivery *d, const u32 *words
 		u64 off = (rsp - bytes) & mask, last = off + bytes - 1;
 
 		if (expand_down ? off <= ss->limit || last > mask : last > ss->limit)
-			x86_raise_code(cpu, X86_STACK, (d->switches ? ss->selector & ~3u : 0) + d->ext);
+			x86_raise_code(cpu, X86_STACK,
+				       (d->switches ? ss->selector & ~3u : 0) + d->ext);
 		if (d->cpl == 3)
 			x86_store_bytes(cpu, (u32)(ss->base + off), &words[i], bytes);
 		else
@@ -293,7 +301,8 @@ void x86_vector_through_idt(struct x86_cpu *cpu, const struct x86_event *event, 
 	cpu->halted = false;
 }
 
-/* ---- taking interrupts ------------------------------------------------------------------------------ */
+/* ---- taking interrupts
+ * ------------------------------------------------------------------------------ */
 
 bool x86_interrupts_open(const struct x86_cpu *cpu)
 {

@@ -252,7 +252,8 @@ void *x86_rmw_ptr(struct x86_cpu *cpu, u64 addr, unsigned int bytes)
 unsigned int x86_span(struct x86_cpu *cpu, u64 addr, u64 bytes, bool write, void **ptr)
 {
 	const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];
-	unsigned int span = bytes_in_page(addr, bytes < PAGE_SIZE ? (unsigned int)bytes : PAGE_SIZE);
+	unsigned int span =
+		bytes_in_page(addr, bytes < PAGE_SIZE ? (unsigned int)bytes : PAGE_SIZE);
 	struct x86_place place;
 
 	if (likely(addr - (write ? e->write_tag : e->read_tag) < PAGE_SIZE)) {

@@ -14,8 +14,8 @@
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/flags.h"
 
-#define CR0_DEFINED                                                                             \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE |          \
+#define CR0_DEFINED                                                                    \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
 	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 #define EFER_DEFINED (X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE)
 
@@ -252,7 +252,8 @@ u64 x86_read_tsc(const struct x86_cpu *cpu)
 #endif
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------------------------------
+ */
 
 static void reset_segments(struct x86_cpu *cpu)
 {

@@ -110,7 +110,8 @@ static void serve_requests(struct x86_cpu *cpu)
 	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
 }
 
-/* ---- what ended an instruction ------------------------------------------------------------------ */
+/* ---- what ended an instruction ------------------------------------------------------------------
+ */
 
 static void note_mmio(struct x86_cpu *cpu)
 {
@@ -126,8 +127,8 @@ static void note_mmio(struct x86_cpu *cpu)
 		cpu->exit = X86_EXIT_EMULATION;
 		return;
 	}
-	run->mmio_pages[run->nr_mmio_pages++] = (struct x86_mmio_page){
-		.gfn = gpa_to_gfn(run->fault_gpa), .access = access};
+	run->mmio_pages[run->nr_mmio_pages++] =
+		(struct x86_mmio_page){.gfn = gpa_to_gfn(run->fault_gpa), .access = access};
 	run->careful = true;
 }
 
@@ -204,7 +205,8 @@ static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
 	}
 }
 
-/* ---- executing --------------------------------------------------------------------------------------- */
+/* ---- executing
+ * --------------------------------------------------------------------------------------- */
 
 static void execute(struct x86_cpu *cpu, const struct x86_op *op)
 {

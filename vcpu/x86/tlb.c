@@ -224,5 +224,6 @@ struct x86_place x86_tlb_translate(struct x86_cpu *cpu, u64 addr, enum x86_acces
 	if (!e || !(e->perms & (1u << access)))
 		return miss(cpu, addr, access, bank);
 	fill_tags(cpu, e);
-	return (struct x86_place){.hva = e->hva + offset, .gpa = e->gpa + offset, .perms = e->perms};
+	return (struct x86_place){
+		.hva = e->hva + offset, .gpa = e->gpa + offset, .perms = e->perms};
 }
