@@ -143,7 +143,9 @@ static void on_alarm(int signal)
 
 static void alarm_in(long microseconds)
 {
-	struct itimerval timer = {.it_value = {.tv_usec = microseconds}};
+	/* Again and again: the first may come between two runs and interrupt neither. */
+	struct itimerval timer = {.it_value = {.tv_usec = microseconds},
+				  .it_interval = {.tv_usec = microseconds}};
 
 	EXPECT_EQ(setitimer(ITIMER_REAL, &timer, NULL), 0);
 }
