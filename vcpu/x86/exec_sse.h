@@ -83,6 +83,27 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	}                                                  \
 	X86_SSE_HANDLERS(name, load)
 
+/*
+ * The same where compilers make poor code of the lanes and every x86-64 host
+ * has the very instruction (SSE2); portable builds test the lanes.
+ */
+#if defined(__x86_64__) && !defined(KVMU_SSE_PORTABLE)
+#define X86_SSE2_LANES(name, load, lanes, body)                    \
+	X86_SSE_OP(name)                                           \
+	{                                                          \
+		x86_v2u64 v = d->vuq;                              \
+		(void)imm;                                         \
+		if (false)                                         \
+			for (unsigned int i = 0; i < (lanes); i++) \
+				body;                              \
+		__asm__(#name " %1, %0" : "+x"(v) : "x"(s->vuq));  \
+		r->vuq = v;                                        \
+	}                                                          \
+	X86_SSE_HANDLERS(name, load)
+#else
+#define X86_SSE2_LANES(name, load, lanes, body) X86_SSE_LANES(name, load, lanes, body)
+#endif
+
 /* clang-format off */
 
 /*

@@ -28,8 +28,8 @@ static void take_flags(struct x86_cpu *cpu, const struct x86_op *op, u32 flags)
 		x86_raise_op(cpu, op, cpu->cr4 & X86_CR4_OSXMMEXCPT ? X86_XM : X86_UD);
 }
 
-x86_v2u64 x86_fp_slow(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *fn, x86_v2u64 d,
-		      x86_v2u64 s)
+__attribute__((noinline, cold)) x86_v2u64 x86_fp_slow(struct x86_cpu *cpu, const struct x86_op *op,
+						      x86_fp_fn *fn, x86_v2u64 d, x86_v2u64 s)
 {
 	u32 host = x86_host_mxcsr() & ~X86_MXCSR_FLAGS, flags;
 
@@ -42,6 +42,19 @@ x86_v2u64 x86_fp_slow(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *f
 	return d;
 }
 
+u32 x86_fp_enter(void)
+{
+	u32 saved = x86_host_mxcsr();
+
+	x86_host_set_mxcsr(X86_MXCSR_INIT);
+	return saved;
+}
+
+void x86_fp_leave(u32 saved)
+{
+	x86_host_set_mxcsr(saved);
+}
+
 /* May instructions of SSE3 and SSE4.1 be executed here? */
 static bool host_has_sse41(void)
 {
@@ -49,6 +62,16 @@ static bool host_has_sse41(void)
 }
 
 #else
+
+u32 x86_fp_enter(void)
+{
+	return 0;
+}
+
+void x86_fp_leave(u32 saved)
+{
+	(void)saved;
+}
 
 static bool host_has_sse41(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Packed integer arithmetic, comparison, logic and shifts, SSE2 to SSE4.2
- * (SDM vol. 1, 11.4.2, 12.4, 12.8; vol. 2).  All in portable C: the lanes are
- * written so that compilers make vector code of them.
+ * (SDM vol. 1, 11.4.2, 12.4, 12.8; vol. 2).  Portable C, written so that
+ * compilers make vector code of the lanes; X86_SSE2_LANES where they do not.
  */
 #include "vcpu/x86/exec_sse.h"
 
@@ -64,31 +64,31 @@ static inline s32 clamp(s32 v, s32 low, s32 high)
 #define SAT_UB(v) ((u8)clamp((v), 0, 255))
 #define SAT_UW(v) ((u16)clamp((v), 0, 65535))
 
-X86_SSE_LANES(paddsb, MEM16, 16, r->sb[i] = SAT_SB(d->sb[i] + s->sb[i]))
-X86_SSE_LANES(paddsw, MEM16, 8, r->sw[i] = SAT_SW(d->sw[i] + s->sw[i]))
-X86_SSE_LANES(paddusb, MEM16, 16, r->ub[i] = SAT_UB(d->ub[i] + s->ub[i]))
-X86_SSE_LANES(paddusw, MEM16, 8, r->uw[i] = SAT_UW(d->uw[i] + s->uw[i]))
-X86_SSE_LANES(psubsb, MEM16, 16, r->sb[i] = SAT_SB(d->sb[i] - s->sb[i]))
-X86_SSE_LANES(psubsw, MEM16, 8, r->sw[i] = SAT_SW(d->sw[i] - s->sw[i]))
-X86_SSE_LANES(psubusb, MEM16, 16, r->ub[i] = SAT_UB(d->ub[i] - s->ub[i]))
-X86_SSE_LANES(psubusw, MEM16, 8, r->uw[i] = SAT_UW(d->uw[i] - s->uw[i]))
+X86_SSE2_LANES(paddsb, MEM16, 16, r->sb[i] = SAT_SB(d->sb[i] + s->sb[i]))
+X86_SSE2_LANES(paddsw, MEM16, 8, r->sw[i] = SAT_SW(d->sw[i] + s->sw[i]))
+X86_SSE2_LANES(paddusb, MEM16, 16, r->ub[i] = SAT_UB(d->ub[i] + s->ub[i]))
+X86_SSE2_LANES(paddusw, MEM16, 8, r->uw[i] = SAT_UW(d->uw[i] + s->uw[i]))
+X86_SSE2_LANES(psubsb, MEM16, 16, r->sb[i] = SAT_SB(d->sb[i] - s->sb[i]))
+X86_SSE2_LANES(psubsw, MEM16, 8, r->sw[i] = SAT_SW(d->sw[i] - s->sw[i]))
+X86_SSE2_LANES(psubusb, MEM16, 16, r->ub[i] = SAT_UB(d->ub[i] - s->ub[i]))
+X86_SSE2_LANES(psubusw, MEM16, 8, r->uw[i] = SAT_UW(d->uw[i] - s->uw[i]))
 
 /* ---- multiply, average, absolute value, sign --------------------------------------------- */
 
 X86_SSE_SIMPLE(pmullw, MEM16, r->vuw = d->vuw * s->vuw)
 X86_SSE_SIMPLE(pmulld, MEM16, r->vud = d->vud * s->vud)
-X86_SSE_LANES(pmulhw, MEM16, 8, r->uw[i] = (u16)((u32)(d->sw[i] * s->sw[i]) >> 16))
-X86_SSE_LANES(pmulhuw, MEM16, 8, r->uw[i] = (u16)((u32)d->uw[i] * s->uw[i] >> 16))
+X86_SSE2_LANES(pmulhw, MEM16, 8, r->uw[i] = (u16)((u32)(d->sw[i] * s->sw[i]) >> 16))
+X86_SSE2_LANES(pmulhuw, MEM16, 8, r->uw[i] = (u16)((u32)d->uw[i] * s->uw[i] >> 16))
 X86_SSE_LANES(pmulhrsw, MEM16, 8, r->uw[i] = (u16)(((d->sw[i] * s->sw[i] >> 14) + 1) >> 1))
-X86_SSE_LANES(pmuludq, MEM16, 2, r->uq[i] = (u64)d->ud[2 * i] * s->ud[2 * i])
+X86_SSE2_LANES(pmuludq, MEM16, 2, r->uq[i] = (u64)d->ud[2 * i] * s->ud[2 * i])
 X86_SSE_LANES(pmuldq, MEM16, 2, r->sq[i] = (s64)d->sd[2 * i] * s->sd[2 * i])
-X86_SSE_LANES(pmaddwd, MEM16, 4,
-	      r->ud[i] = (u32)(d->sw[2 * i] * s->sw[2 * i]) +
-			 (u32)(d->sw[2 * i + 1] * s->sw[2 * i + 1]))
+X86_SSE2_LANES(pmaddwd, MEM16, 4,
+	       r->ud[i] = (u32)(d->sw[2 * i] * s->sw[2 * i]) +
+			  (u32)(d->sw[2 * i + 1] * s->sw[2 * i + 1]))
 X86_SSE_LANES(pmaddubsw, MEM16, 8,
 	      r->sw[i] = SAT_SW(d->ub[2 * i] * s->sb[2 * i] + d->ub[2 * i + 1] * s->sb[2 * i + 1]))
-X86_SSE_LANES(pavgb, MEM16, 16, r->ub[i] = (u8)((d->ub[i] + s->ub[i] + 1) >> 1))
-X86_SSE_LANES(pavgw, MEM16, 8, r->uw[i] = (u16)((d->uw[i] + s->uw[i] + 1) >> 1))
+X86_SSE2_LANES(pavgb, MEM16, 16, r->ub[i] = (u8)((d->ub[i] + s->ub[i] + 1) >> 1))
+X86_SSE2_LANES(pavgw, MEM16, 8, r->uw[i] = (u16)((d->uw[i] + s->uw[i] + 1) >> 1))
 
 X86_SSE_LANES(pabsb, MEM16, 16, r->ub[i] = (u8)(s->sb[i] < 0 ? -s->sb[i] : s->sb[i]))
 X86_SSE_LANES(pabsw, MEM16, 8, r->uw[i] = (u16)(s->sw[i] < 0 ? -s->sw[i] : s->sw[i]))
@@ -138,14 +138,16 @@ static inline u32 byte_distance(u8 a, u8 b)
 	return a > b ? a - b : b - a;
 }
 
-X86_SSE_OP(psadbw)
+static inline u64 distance8(const u8 *a, const u8 *b)
 {
-	(void)imm;
-	r->uq[0] = r->uq[1] = 0;
-	for (unsigned int i = 0; i < 16; i++)
-		r->uq[i / 8] += byte_distance(d->ub[i], s->ub[i]);
+	u64 sum = 0;
+
+	for (unsigned int i = 0; i < 8; i++)
+		sum += byte_distance(a[i], b[i]);
+	return sum;
 }
-X86_SSE_HANDLERS(psadbw, MEM16)
+
+X86_SSE2_LANES(psadbw, MEM16, 2, r->uq[i] = distance8(&d->ub[8 * i], &s->ub[8 * i]))
 
 /* MPSADBW: eight distances between one group of four source bytes and a sliding four of @d. */
 X86_SSE_OP(mpsadbw)

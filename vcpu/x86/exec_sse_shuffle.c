@@ -35,9 +35,9 @@ static inline s32 clamp(s32 v, s32 low, s32 high)
 }
 
 #define FROM(lane, count) ((i < (count) ? d : s)->lane[i % (count)])
-X86_SSE_LANES(packsswb, MEM16, 16, r->sb[i] = (s8)clamp(FROM(sw, 8), -128, 127))
-X86_SSE_LANES(packuswb, MEM16, 16, r->ub[i] = (u8)clamp(FROM(sw, 8), 0, 255))
-X86_SSE_LANES(packssdw, MEM16, 8, r->sw[i] = (s16)clamp(FROM(sd, 4), -32768, 32767))
+X86_SSE2_LANES(packsswb, MEM16, 16, r->sb[i] = (s8)clamp(FROM(sw, 8), -128, 127))
+X86_SSE2_LANES(packuswb, MEM16, 16, r->ub[i] = (u8)clamp(FROM(sw, 8), 0, 255))
+X86_SSE2_LANES(packssdw, MEM16, 8, r->sw[i] = (s16)clamp(FROM(sd, 4), -32768, 32767))
 X86_SSE_LANES(packusdw, MEM16, 8, r->uw[i] = (u16)clamp(FROM(sd, 4), 0, 65535))
 
 /* ---- shuffles by immediate or by a register of indices ------------------------------------ */

@@ -55,6 +55,14 @@ void x86_xmm_restore(struct x86_cpu *cpu, const u8 *image, unsigned int count);
 /* Which components are not in their initial state: XINUSE (SDM vol. 1, 13.6). */
 u64 x86_xinuse(const struct x86_cpu *cpu);
 
+/*
+ * Around the run loop: the thread's own MXCSR is put aside and the default one
+ * loaded, which guest floating point relies on (exec_sse_float.c).  Nothing to
+ * do on hosts that are not x86.
+ */
+u32 x86_fp_enter(void);
+void x86_fp_leave(u32 saved);
+
 /* The whole 512 bytes; those the architecture leaves alone are 0. */
 void x86_fxsave_image(const struct x86_cpu *cpu, u8 out[X86_FXSAVE_BYTES]);
 /* 0, or -EINVAL with nothing changed: MXCSR has reserved bits set. */

@@ -8,6 +8,7 @@
  * alone, with the answered accesses taken from cpu->mmio or cpu->pio.
  */
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/flags.h"
 
 /* Blocks between two looks at the outside world: 50 to 100 us of guest code. */
@@ -300,6 +301,7 @@ static void step(struct x86_cpu *cpu, bool immediate_exit)
 
 enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 {
+	const u32 host_mxcsr = x86_fp_enter();
 	int why;
 
 	cpu->exit = X86_EXIT_NONE;
@@ -317,5 +319,6 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 		step(cpu, immediate_exit);
 	current_cpu = NULL;
 	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	x86_fp_leave(host_mxcsr);
 	return cpu->exit;
 }

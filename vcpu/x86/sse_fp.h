@@ -7,12 +7,12 @@
  * round-to-nearest (sse_fp_portable.h); there MXCSR's flags, FZ and DAZ are not
  * modelled and its rounding mode acts on conversions to integers and ROUNDxx only.
  *
- * Host MXCSR.  While the guest's control bits are the default ones nothing is
- * loaded: the instruction runs, and when it leaves a sticky flag in the host's MXCSR that the
- * guest's does not have, x86_fp_slow() finds out whether that flag is new or a
- * leftover of the program, and makes the host's flags a subset of the guest's,
- * so that it does not happen again.  The program's sticky flags are thus not
- * kept over KVM_RUN, as if other code had run on the thread.
+ * Host MXCSR.  x86_fp_enter() gives it the default value while guest code
+ * runs.  While the guest's control bits are the default ones nothing is loaded:
+ * the instruction runs, and when it leaves a sticky flag in the host's MXCSR
+ * that the guest's does not have, x86_fp_slow() finds out whether that flag is
+ * new or a leftover, and makes the host's flags a subset of the guest's, so
+ * that it does not happen again.
  */
 #ifndef KVMU_VCPU_X86_SSE_FP_H
 #define KVMU_VCPU_X86_SSE_FP_H
