@@ -46,12 +46,23 @@ int x86_dec_binary(struct x86_decode *d)
 
 #define S64(bits, v) ((s64)(s##bits)(v))
 
+/* The carry into @c; without a call, so that the handler needs no stack frame. */
+#define TAKE_CARRY(c)                                  \
+	u32 c;                                         \
+	if (slow) {                                    \
+		if (unlikely(!x86_carry_is_easy(cpu))) \
+			return slow(cpu, op);          \
+		c = x86_easy_carry(cpu);               \
+	} else {                                       \
+		c = x86_carry(cpu);                    \
+	}
+
 #define CALC_add(bits) u##bits r = (u##bits)(a + b)
 #define SETF_add(bits) \
 	x86_cc_record(cpu, X86_CC(X86_CC_ADD, X86_SI##bits), S64(bits, r), S64(bits, b))
 
-#define CALC_adc(bits)          \
-	u32 c = x86_carry(cpu); \
+#define CALC_adc(bits) \
+	TAKE_CARRY(c)  \
 	u##bits r = (u##bits)(a + b + (u##bits)c)
 #define SETF_adc(bits) \
 	x86_cc_record3(cpu, X86_CC(X86_CC_ADC, X86_SI##bits), S64(bits, r), S64(bits, b), c)
@@ -61,7 +72,9 @@ int x86_dec_binary(struct x86_decode *d)
 	x86_cc_record3(cpu, X86_CC(X86_CC_SUB, X86_SI##bits), S64(bits, r), S64(bits, b), \
 		       S64(bits, a))
 
-#define CALC_sbb(bits) u##bits r = (u##bits)(a - b - (u##bits)x86_carry(cpu))
+#define CALC_sbb(bits) \
+	TAKE_CARRY(c)  \
+	u##bits r = (u##bits)(a - b - (u##bits)c)
 #define SETF_sbb(bits)                                                                    \
 	x86_cc_record3(cpu, X86_CC(X86_CC_SBB, X86_SI##bits), S64(bits, r), S64(bits, b), \
 		       S64(bits, a))
@@ -73,12 +86,14 @@ int x86_dec_binary(struct x86_decode *d)
 #define SETF_or(bits)  SETF_and(bits)
 #define SETF_xor(bits) SETF_and(bits)
 
-#define CALC_inc(bits) u##bits r = (u##bits)(a + 1)
-#define SETF_inc(bits) \
-	x86_cc_record(cpu, X86_CC(X86_CC_INC, X86_SI##bits), S64(bits, r), x86_carry(cpu))
-#define CALC_dec(bits) u##bits r = (u##bits)(a - 1)
-#define SETF_dec(bits) \
-	x86_cc_record(cpu, X86_CC(X86_CC_DEC, X86_SI##bits), S64(bits, r), x86_carry(cpu))
+#define CALC_inc(bits) \
+	TAKE_CARRY(c)  \
+	u##bits r = (u##bits)(a + 1)
+#define SETF_inc(bits) x86_cc_record(cpu, X86_CC(X86_CC_INC, X86_SI##bits), S64(bits, r), c)
+#define CALC_dec(bits) \
+	TAKE_CARRY(c)  \
+	u##bits r = (u##bits)(a - 1)
+#define SETF_dec(bits) x86_cc_record(cpu, X86_CC(X86_CC_DEC, X86_SI##bits), S64(bits, r), c)
 #define CALC_neg(bits) u##bits r = (u##bits) - a
 #define SETF_neg(bits) \
 	x86_cc_record3(cpu, X86_CC(X86_CC_SUB, X86_SI##bits), S64(bits, r), S64(bits, a), 0)

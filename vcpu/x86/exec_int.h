@@ -69,10 +69,66 @@ void x86_split_unlock(struct x86_cpu *cpu);
 #define X86_SI32 2
 #define X86_SI64 3
 
+/*
+ * Handlers.  Each is compiled twice from one body: the handler proper, which
+ * knows only flat addresses that hit the TLB and so needs no calls and no
+ * stack frame, and NAME_slow, which it jumps to for everything else.  In the
+ * body @slow is that function, or NULL when the body is the slow one; both
+ * are constants.  Bodies without memory operands get no slow twin.
+ */
+#define X86_HANDLER(name)                                                              \
+	static inline __attribute__((always_inline)) const struct x86_op *name##_body( \
+		struct x86_cpu *cpu, const struct x86_op *op, x86_op_fn *slow);        \
+	static __attribute__((noinline, cold))                                         \
+	const struct x86_op *name##_slow(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                              \
+		return name##_body(cpu, op, NULL);                                     \
+	}                                                                              \
+	static const struct x86_op *name(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                              \
+		return name##_body(cpu, op, name##_slow);                              \
+	}                                                                              \
+	static inline const struct x86_op *name##_body(struct x86_cpu *cpu,            \
+						       const struct x86_op *op,        \
+						       x86_op_fn *slow __attribute__((unused)))
+
+/* Host address of the TLB's page for @addr, or NULL. */
+static inline __attribute__((always_inline)) void *x86_tlb_hit(const struct x86_cpu *cpu, u64 addr,
+							       unsigned int bytes, bool write)
+{
+	const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];
+
+	if (unlikely(addr - (write ? e->write_tag : e->read_tag) > PAGE_SIZE - bytes))
+		return NULL;
+	return hva_to_ptr(addr + e->addend);
+}
+
+/* Host address of the memory operand when it is flat and the TLB has it, else NULL. */
+static inline __attribute__((always_inline)) void *
+x86_fast_ptr(struct x86_cpu *cpu, const struct x86_op *op, unsigned int bytes, bool write)
+{
+	u64 addr = cpu->seg_base[op->seg] + X86_REG(cpu, op->base, const u64) +
+		   (X86_REG(cpu, op->index, const u64) << op->scale) + (u64)(s64)op->disp;
+
+	if (unlikely(op->flags & (X86_OP_ADDR32 | X86_OP_ADDR16 | X86_OP_LEGACY_SEG)))
+		return NULL;
+	cpu->op = op;
+	return x86_tlb_hit(cpu, addr, bytes, write);
+}
+
 /* A source operand read into @var. */
 #define X86_READ_RR(bits, var) u##bits var = X86_REG(cpu, op->src, const u##bits)
 #define X86_READ_RI(bits, var) u##bits var = (u##bits)op->imm
-#define X86_READ_RM(bits, var) u##bits var = x86_load##bits(cpu, x86_ea(cpu, op, (bits) / 8, false))
+#define X86_READ_RM(bits, var)                                                 \
+	u##bits var;                                                           \
+	if (slow) {                                                            \
+		void *from_ = x86_fast_ptr(cpu, op, (bits) / 8, false);        \
+		if (unlikely(!from_))                                          \
+			return slow(cpu, op);                                  \
+		var = x86_host_load##bits(from_);                              \
+	} else {                                                               \
+		var = x86_load##bits(cpu, x86_ea(cpu, op, (bits) / 8, false)); \
+	}
 /* The only operand of a one-operand form. */
 #define X86_READ_R(bits, var) u##bits var = X86_REG(cpu, op->dst, const u##bits)
 #define X86_READ_M(bits, var) X86_READ_RM(bits, var)
@@ -87,10 +143,26 @@ static inline void *x86_rmw_fast(struct x86_cpu *cpu, u64 addr, unsigned int byt
 	return x86_rmw_ptr(cpu, addr, bytes);
 }
 
+/* Write @value to the memory operand. */
+#define X86_WRITE_MEM(bits, value)                                                        \
+	do {                                                                              \
+		if (slow) {                                                               \
+			void *to_ = x86_fast_ptr(cpu, op, (bits) / 8, true);              \
+			if (unlikely(!to_))                                               \
+				return slow(cpu, op);                                     \
+			x86_host_store##bits(to_, (value));                               \
+		} else {                                                                  \
+			x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), (value)); \
+		}                                                                         \
+	} while (0)
+
 /* Memory as the destination, not locked: find, read old value @var, later write back. */
-#define X86_RMW_BEGIN(bits, var)                           \
-	u64 addr_ = x86_ea(cpu, op, (bits) / 8, true);     \
-	void *ptr_ = x86_rmw_fast(cpu, addr_, (bits) / 8); \
+#define X86_RMW_BEGIN(bits, var)                                    \
+	u64 addr_ = slow ? 0 : x86_ea(cpu, op, (bits) / 8, true);   \
+	void *ptr_ = slow ? x86_fast_ptr(cpu, op, (bits) / 8, true) \
+			  : x86_rmw_fast(cpu, addr_, (bits) / 8);   \
+	if (slow && unlikely(!ptr_))                                \
+		return slow(cpu, op);                               \
 	u##bits var = likely(ptr_ != NULL) ? x86_host_load##bits(ptr_) : x86_load##bits(cpu, addr_)
 
 #define X86_RMW_END(bits, value)                              \
@@ -156,10 +228,6 @@ X86_DEFINE_ATOMIC(8)
 X86_DEFINE_ATOMIC(16)
 X86_DEFINE_ATOMIC(32)
 X86_DEFINE_ATOMIC(64)
-
-/* The handler of every operation has this signature. */
-#define X86_HANDLER(name) \
-	static const struct x86_op *name(struct x86_cpu *cpu, const struct x86_op *op)
 
 /* Table rows of handlers for all sizes; 0 where 8 bits do not exist. */
 #define X86_SIZES(prefix)                                     \

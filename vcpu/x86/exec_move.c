@@ -29,13 +29,13 @@
 	X86_HANDLER(mov_mr##bits)                                                      \
 	{                                                                              \
 		X86_READ_RR(bits, v);                                                  \
-		x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), v);            \
+		X86_WRITE_MEM(bits, v);                                                \
 		X86_NEXT(cpu, op);                                                     \
 	}                                                                              \
 	X86_HANDLER(mov_mi##bits)                                                      \
 	{                                                                              \
 		X86_READ_RI(bits, v);                                                  \
-		x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), v);            \
+		X86_WRITE_MEM(bits, v);                                                \
 		X86_NEXT(cpu, op);                                                     \
 	}                                                                              \
 	X86_HANDLER(mov_load_abs##bits)                                                \
@@ -234,18 +234,18 @@ DEFINE_SPREAD(cwd, 16)
 DEFINE_SPREAD(cdq, 32)
 DEFINE_SPREAD(cqo, 64)
 
-#define DEFINE_MOVBE(bits)                                                                         \
-	X86_HANDLER(movbe_rm##bits)                                                                \
-	{                                                                                          \
-		X86_READ_RM(bits, v);                                                              \
-		X86_SET_REG##bits(cpu, op->dst, __builtin_bswap##bits(v));                         \
-		X86_NEXT(cpu, op);                                                                 \
-	}                                                                                          \
-	X86_HANDLER(movbe_mr##bits)                                                                \
-	{                                                                                          \
-		X86_READ_RR(bits, v);                                                              \
-		x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), __builtin_bswap##bits(v)); \
-		X86_NEXT(cpu, op);                                                                 \
+#define DEFINE_MOVBE(bits)                                                 \
+	X86_HANDLER(movbe_rm##bits)                                        \
+	{                                                                  \
+		X86_READ_RM(bits, v);                                      \
+		X86_SET_REG##bits(cpu, op->dst, __builtin_bswap##bits(v)); \
+		X86_NEXT(cpu, op);                                         \
+	}                                                                  \
+	X86_HANDLER(movbe_mr##bits)                                        \
+	{                                                                  \
+		X86_READ_RR(bits, v);                                      \
+		X86_WRITE_MEM(bits, __builtin_bswap##bits(v));             \
+		X86_NEXT(cpu, op);                                         \
 	}
 
 DEFINE_MOVBE(16)
@@ -333,22 +333,22 @@ static x86_op_fn *select_xlat(struct x86_decode *d)
 		X86_NEXT(cpu, op);                                                   \
 	}
 
-#define CONDITIONAL(cc)                                                              \
-	CMOV(cc, rr, X86_READ_RR, 16)                                                \
-	CMOV(cc, rr, X86_READ_RR, 32)                                                \
-	CMOV(cc, rr, X86_READ_RR, 64)                                                \
-	CMOV(cc, rm, X86_READ_RM, 16)                                                \
-	CMOV(cc, rm, X86_READ_RM, 32)                                                \
-	CMOV(cc, rm, X86_READ_RM, 64)                                                \
-	X86_HANDLER(set##cc##_r)                                                     \
-	{                                                                            \
-		X86_SET_REG8(cpu, op->dst, x86_cond_inline(cpu, cc));                \
-		X86_NEXT(cpu, op);                                                   \
-	}                                                                            \
-	X86_HANDLER(set##cc##_m)                                                     \
-	{                                                                            \
-		x86_store8(cpu, x86_ea(cpu, op, 1, true), x86_cond_inline(cpu, cc)); \
-		X86_NEXT(cpu, op);                                                   \
+#define CONDITIONAL(cc)                                               \
+	CMOV(cc, rr, X86_READ_RR, 16)                                 \
+	CMOV(cc, rr, X86_READ_RR, 32)                                 \
+	CMOV(cc, rr, X86_READ_RR, 64)                                 \
+	CMOV(cc, rm, X86_READ_RM, 16)                                 \
+	CMOV(cc, rm, X86_READ_RM, 32)                                 \
+	CMOV(cc, rm, X86_READ_RM, 64)                                 \
+	X86_HANDLER(set##cc##_r)                                      \
+	{                                                             \
+		X86_SET_REG8(cpu, op->dst, x86_cond_inline(cpu, cc)); \
+		X86_NEXT(cpu, op);                                    \
+	}                                                             \
+	X86_HANDLER(set##cc##_m)                                      \
+	{                                                             \
+		X86_WRITE_MEM(8, x86_cond_inline(cpu, cc));           \
+		X86_NEXT(cpu, op);                                    \
 	}
 
 #define FOR_CONDITIONS(m) \
@@ -381,33 +381,6 @@ static x86_op_fn *select_setcc(struct x86_decode *d)
 /* ---- the stack
  * ------------------------------------------------------------------------------------- */
 
-/*
- * Two families of handlers: 64-bit code, where the stack is flat and RSP whole
- * (the TLB is asked directly, x86_stack_linear() only on a miss, for #SS), and
- * everything else.
- */
-static u64 push_address64(struct x86_cpu *cpu, const struct x86_op *op, unsigned int bytes)
-{
-	u64 addr = cpu->regs[X86_RSP] - bytes;
-	const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];
-
-	cpu->op = op;
-	if (likely(addr - e->write_tag <= PAGE_SIZE - bytes))
-		return addr;
-	return x86_stack_linear(cpu, addr, bytes, true);
-}
-
-static u64 pop_address64(struct x86_cpu *cpu, const struct x86_op *op, unsigned int bytes)
-{
-	u64 addr = cpu->regs[X86_RSP];
-	const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];
-
-	cpu->op = op;
-	if (likely(addr - e->read_tag <= PAGE_SIZE - bytes))
-		return addr;
-	return x86_stack_linear(cpu, addr, bytes, false);
-}
-
 /* RSP moved by @delta as the stack's width demands: in 16-bit stacks only SP changes. */
 static u64 moved_rsp(const struct x86_cpu *cpu, s64 delta)
 {
@@ -426,42 +399,70 @@ static u64 pop_address(struct x86_cpu *cpu, const struct x86_op *op, unsigned in
 	return x86_stack_linear(cpu, cpu->regs[X86_RSP], bytes, false);
 }
 
-#define MOVED_RSP64(delta) (cpu->regs[X86_RSP] + (u64)(s64)(delta))
-#define MOVED_RSP(delta)   moved_rsp(cpu, (delta))
-
-#define PUSH(form, read, bits, suffix, address, moved)                 \
-	X86_HANDLER(push_##form##bits##suffix)                         \
-	{                                                              \
-		read(bits, v);                                         \
-		x86_store##bits(cpu, address(cpu, op, (bits) / 8), v); \
-		cpu->regs[X86_RSP] = moved(-(s64)((bits) / 8));        \
-		X86_NEXT(cpu, op);                                     \
+/*
+ * In 64-bit code (@flat) the stack is flat and RSP whole: the TLB is asked
+ * directly.  The slow twin does it as everywhere else, #SS and all.
+ */
+#define PUSH(form, read, bits, suffix, flat)                                        \
+	X86_HANDLER(push_##form##bits##suffix)                                      \
+	{                                                                           \
+		read(bits, v);                                                      \
+		if (flat && slow) {                                                 \
+			u64 rsp = cpu->regs[X86_RSP] - (bits) / 8;                  \
+			void *to = x86_tlb_hit(cpu, rsp, (bits) / 8, true);         \
+			if (unlikely(!to))                                          \
+				return slow(cpu, op);                               \
+			cpu->op = op;                                               \
+			x86_host_store##bits(to, v);                                \
+			cpu->regs[X86_RSP] = rsp;                                   \
+		} else {                                                            \
+			x86_store##bits(cpu, push_address(cpu, op, (bits) / 8), v); \
+			cpu->regs[X86_RSP] = moved_rsp(cpu, -(s64)((bits) / 8));    \
+		}                                                                   \
+		X86_NEXT(cpu, op);                                                  \
 	}
+
+/* The top of the stack into @var. */
+#define POP_VALUE(bits, flat, var)                                                    \
+	u##bits var;                                                                  \
+	if (flat && slow) {                                                           \
+		void *from = x86_tlb_hit(cpu, cpu->regs[X86_RSP], (bits) / 8, false); \
+		if (unlikely(!from))                                                  \
+			return slow(cpu, op);                                         \
+		cpu->op = op;                                                         \
+		var = x86_host_load##bits(from);                                      \
+	} else {                                                                      \
+		var = x86_load##bits(cpu, pop_address(cpu, op, (bits) / 8));          \
+	}
+
+#define POP_DONE(bits, flat)  \
+	(cpu->regs[X86_RSP] = \
+		 flat && slow ? cpu->regs[X86_RSP] + (bits) / 8 : moved_rsp(cpu, (bits) / 8))
 
 /* POP to memory computes its address after RSP has moved; see select_pop(). */
-#define DEFINE_STACK(bits, suffix, address, address_pop, moved)                    \
-	PUSH(r, X86_READ_R, bits, suffix, address, moved)                          \
-	PUSH(m, X86_READ_M, bits, suffix, address, moved)                          \
-	PUSH(i, X86_READ_RI, bits, suffix, address, moved)                         \
-	X86_HANDLER(pop_r##bits##suffix)                                           \
-	{                                                                          \
-		u##bits v = x86_load##bits(cpu, address_pop(cpu, op, (bits) / 8)); \
-		cpu->regs[X86_RSP] = moved((bits) / 8);                            \
-		X86_SET_REG##bits(cpu, op->dst, v);                                \
-		X86_NEXT(cpu, op);                                                 \
-	}                                                                          \
-	X86_HANDLER(pop_m##bits##suffix)                                           \
-	{                                                                          \
-		u##bits v = x86_load##bits(cpu, address_pop(cpu, op, (bits) / 8)); \
-		x86_store##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), v);        \
-		cpu->regs[X86_RSP] = moved((bits) / 8);                            \
-		X86_NEXT(cpu, op);                                                 \
+#define DEFINE_STACK(bits, suffix, flat)            \
+	PUSH(r, X86_READ_R, bits, suffix, flat)     \
+	PUSH(m, X86_READ_M, bits, suffix, flat)     \
+	PUSH(i, X86_READ_RI, bits, suffix, flat)    \
+	X86_HANDLER(pop_r##bits##suffix)            \
+	{                                           \
+		POP_VALUE(bits, flat, v)            \
+		POP_DONE(bits, flat);               \
+		X86_SET_REG##bits(cpu, op->dst, v); \
+		X86_NEXT(cpu, op);                  \
+	}                                           \
+	X86_HANDLER(pop_m##bits##suffix)            \
+	{                                           \
+		POP_VALUE(bits, flat, v)            \
+		X86_WRITE_MEM(bits, v);             \
+		POP_DONE(bits, flat);               \
+		X86_NEXT(cpu, op);                  \
 	}
 
-DEFINE_STACK(64, _flat, push_address64, pop_address64, MOVED_RSP64)
-DEFINE_STACK(16, _flat, push_address64, pop_address64, MOVED_RSP64)
-DEFINE_STACK(32, , push_address, pop_address, MOVED_RSP)
-DEFINE_STACK(16, , push_address, pop_address, MOVED_RSP)
+DEFINE_STACK(64, _flat, true)
+DEFINE_STACK(16, _flat, true)
+DEFINE_STACK(32, , false)
+DEFINE_STACK(16, , false)
 
 static bool is_segment_register(const struct x86_decode *d)
 {

@@ -50,17 +50,26 @@ static inline u32 x86_cc_kind(const struct x86_cpu *cpu)
 	return cpu->cc_op >> 2;
 }
 
-static inline u32 x86_carry(const struct x86_cpu *cpu)
+/* Does x86_easy_carry() know the carry?  After all but ADC and SBB. */
+static inline bool x86_carry_is_easy(const struct x86_cpu *cpu)
+{
+	u32 kind = x86_cc_kind(cpu);
+
+	return kind <= X86_CC_ADD || kind == X86_CC_SUB;
+}
+
+static inline u32 x86_easy_carry(const struct x86_cpu *cpu)
 {
 	u32 kind = x86_cc_kind(cpu);
 
 	if (likely(kind <= X86_CC_DEC))
 		return (u32)cpu->cc_src & X86_EFLAGS_CF;
-	if (likely(kind == X86_CC_SUB))
-		return cpu->cc_src2 < cpu->cc_src;
-	if (likely(kind == X86_CC_ADD))
-		return cpu->cc_dst < cpu->cc_src;
-	return x86_flags_carry(cpu);
+	return kind == X86_CC_SUB ? cpu->cc_src2 < cpu->cc_src : cpu->cc_dst < cpu->cc_src;
+}
+
+static inline u32 x86_carry(const struct x86_cpu *cpu)
+{
+	return likely(x86_carry_is_easy(cpu)) ? x86_easy_carry(cpu) : x86_flags_carry(cpu);
 }
 
 /* AF in its place, whatever the last operation was. */
