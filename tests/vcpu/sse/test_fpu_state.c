@@ -193,6 +193,10 @@ static void compare_instruction(const char *bytes, unsigned int len, u32 rfbm)
 		struct image_case c = {.rfbm = rfbm};
 
 		random_image(c.state);
+		if (!(random64() & 3)) /* SSE initial, but for MXCSR */
+			memset(c.state + X86_FX_XMM, 0, X86_FX_XMM_END - X86_FX_XMM);
+		if (!(random64() & 3))
+			memcpy(c.state + X86_FX_MXCSR, &(u32){X86_MXCSR_INIT}, 4);
 		random_image(c.memory);
 		memset(c.memory + X86_XS_XSTATE_BV, 0, 64);
 		c.memory[X86_XS_XSTATE_BV] = (u8)(random64() & 3);
