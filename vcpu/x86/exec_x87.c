@@ -156,7 +156,7 @@ static void load_environment(struct x86_x87 *x87, const u8 *env, unsigned int si
 {
 	unsigned int step = size / 7;
 
-	x87->fsw = (u16)field(env, step, 1);
+	x86_x87_set_fsw(x87, (u16)field(env, step, 1));
 	x87->ftw = x86_x87_abridge_tags((u16)field(env, step, 2));
 	x87->fip = field(env, step, 3);
 	x87->fdp = field(env, step, 5);
@@ -186,13 +186,13 @@ static const struct x86_op *fldenv(struct x86_cpu *cpu, const struct x86_op *op)
 
 static const struct x86_op *fnsave(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	unsigned int top = x86_x87_top(&cpu->x87), bytes = op->size + 80u;
+	unsigned int bytes = op->size + 80u;
 	u64 addr = x86_ea(cpu, op, bytes, true);
 	u8 image[X87_SAVE_BYTES];
 
 	build_environment(&cpu->x87, image, op->size);
 	for (unsigned int i = 0; i < 8; i++)
-		memcpy(image + op->size + 10 * i, cpu->x87.st[(top + i) & 7], 10);
+		memcpy(image + op->size + 10 * i, cpu->x87.st[i], 10);
 	x86_probe(cpu, addr, bytes, true);
 	x86_store_bytes(cpu, addr, image, 54);
 	x86_store_bytes(cpu, addr + 54, image + 54, bytes - 54);
@@ -211,8 +211,7 @@ static const struct x86_op *frstor(struct x86_cpu *cpu, const struct x86_op *op)
 	x86_load_bytes(cpu, addr + 54, image + 54, bytes - 54);
 	load_environment(&cpu->x87, image, op->size);
 	for (unsigned int i = 0; i < 8; i++)
-		memcpy(cpu->x87.st[(x86_x87_top(&cpu->x87) + i) & 7], image + op->size + 10 * i,
-		       10);
+		memcpy(cpu->x87.st[i], image + op->size + 10 * i, 10);
 	X86_NEXT(cpu, op);
 }
 

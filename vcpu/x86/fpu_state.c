@@ -19,10 +19,19 @@ static void put(u8 *to, u64 value, unsigned int bytes)
 		to[i] = (u8)(value >> 8 * i);
 }
 
+void x86_x87_set_fsw(struct x86_x87 *x87, u16 fsw)
+{
+	unsigned int moved = (fsw >> 11) - x86_x87_top(x87);
+	u8 old[8][16];
+
+	memcpy(old, x87->st, sizeof(old));
+	for (unsigned int i = 0; i < 8; i++)
+		memcpy(x87->st[i], old[(i + moved) & 7], 16);
+	x87->fsw = fsw;
+}
+
 void x86_x87_save(const struct x86_x87 *x87, u8 *image)
 {
-	unsigned int top = x86_x87_top(x87);
-
 	put(image + 0, x87->fcw, 2);
 	put(image + 2, x87->fsw, 2);
 	put(image + 4, x87->ftw, 2);
@@ -32,7 +41,7 @@ void x86_x87_save(const struct x86_x87 *x87, u8 *image)
 	for (unsigned int i = 0; i < 8; i++) {
 		u8 *st = image + X86_FX_ST + 16 * i;
 
-		memcpy(st, x87->st[(top + i) & 7], 10);
+		memcpy(st, x87->st[i], 10);
 		memset(st + 10, 0, 6);
 	}
 }
@@ -46,17 +55,15 @@ void x86_x87_restore(struct x86_x87 *x87, const u8 *image)
 	x87->fip = get(image + 8, 8);
 	x87->fdp = get(image + 16, 8);
 	for (unsigned int i = 0; i < 8; i++) {
-		u8 *st = x87->st[(x86_x87_top(x87) + i) & 7];
-
-		memcpy(st, image + X86_FX_ST + 16 * i, 10);
-		memset(st + 10, 0, 6);
+		memcpy(x87->st[i], image + X86_FX_ST + 16 * i, 10);
+		memset(x87->st[i] + 10, 0, 6);
 	}
 }
 
 void x86_x87_init(struct x86_x87 *x87, bool clear_registers)
 {
+	x86_x87_set_fsw(x87, 0);
 	x87->fcw = X86_FCW_INIT;
-	x87->fsw = 0;
 	x87->ftw = 0;
 	x87->fop = 0;
 	x87->fip = 0;

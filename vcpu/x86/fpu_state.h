@@ -3,9 +3,9 @@
  * x87 and SSE state as memory images: FXSAVE's 512 bytes (SDM vol. 1, 10.5.1)
  * and XSAVE's standard format of x87 and SSE (13.4).
  *
- * struct x86_x87 keeps the data registers by physical number: ST(i) is
- * st[(TOP + i) & 7]; the images store them by distance from TOP.  ftw is the
- * abridged tag word, one bit per physical register.
+ * struct x86_x87 keeps the data registers as the images do, by distance from
+ * TOP: st[i] is ST(i).  ftw is the abridged tag word, one bit per physical
+ * register.  Whoever changes TOP and not the registers calls x86_x87_set_fsw().
  *
  * The image functions are for user space's ioctls: called by the vCPU's
  * thread or while none runs.
@@ -42,6 +42,9 @@ static inline unsigned int x86_x87_top(const struct x86_x87 *x87)
 {
 	return x87->fsw >> 11 & 7;
 }
+
+/* Load the status word with the registers staying where they physically are. */
+void x86_x87_set_fsw(struct x86_x87 *x87, u16 fsw);
 
 /* The parts of an image, 64-bit format. */
 void x86_x87_save(const struct x86_x87 *x87, u8 *image);

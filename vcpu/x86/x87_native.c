@@ -29,10 +29,11 @@ static u16 full_tag(const u8 st[16], bool used)
 
 u16 x86_x87_full_tags(const struct x86_x87 *x87)
 {
+	unsigned int top = x86_x87_top(x87);
 	u16 tags = 0;
 
 	for (unsigned int i = 0; i < 8; i++)
-		tags |= (u16)(full_tag(x87->st[i], x87->ftw >> i & 1) << 2 * i);
+		tags |= (u16)(full_tag(x87->st[(i - top) & 7], x87->ftw >> i & 1) << 2 * i);
 	return tags;
 }
 
@@ -63,15 +64,13 @@ static u16 get_word(const u8 *from)
 
 void x86_x87_to_save_image(const struct x86_x87 *x87, u8 image[X87_SAVE_BYTES])
 {
-	unsigned int top = x86_x87_top(x87);
-
 	memset(image, 0, X87_ENV_BYTES);
 	put_word(image + X87_ENV_FCW, x87->fcw);
 	/* No exception is pending: without ES and B, which memory may have given us. */
 	put_word(image + X87_ENV_FSW, x87->fsw & 0x7f7f);
 	put_word(image + X87_ENV_FTW, x86_x87_full_tags(x87));
 	for (unsigned int i = 0; i < 8; i++)
-		memcpy(image + X87_ENV_BYTES + 10 * i, x87->st[(top + i) & 7], 10);
+		memcpy(image + X87_ENV_BYTES + 10 * i, x87->st[i], 10);
 }
 
 void x86_x87_from_save_image(struct x86_x87 *x87, const u8 image[X87_SAVE_BYTES])
@@ -80,7 +79,7 @@ void x86_x87_from_save_image(struct x86_x87 *x87, const u8 image[X87_SAVE_BYTES]
 	x87->fsw = get_word(image + X87_ENV_FSW);
 	x87->ftw = x86_x87_abridge_tags(get_word(image + X87_ENV_FTW));
 	for (unsigned int i = 0; i < 8; i++)
-		memcpy(x87->st[(x86_x87_top(x87) + i) & 7], image + X87_ENV_BYTES + 10 * i, 10);
+		memcpy(x87->st[i], image + X87_ENV_BYTES + 10 * i, 10);
 }
 
 #if X87_NATIVE
