@@ -72,24 +72,24 @@ void x86_split_unlock(struct x86_cpu *cpu);
 /*
  * Handlers.  Each is compiled twice from one body: the handler proper, which
  * knows only flat addresses that hit the TLB and so needs no calls and no
- * stack frame, and NAME_slow, which it jumps to for everything else.  In the
+ * stack frame, and NAME_general, which it jumps to for everything else.  In the
  * body @slow is that function, or NULL when the body is the slow one; both
  * are constants.  Bodies without memory operands get no slow twin.
  */
-#define X86_HANDLER(name)                                                              \
-	static inline __attribute__((always_inline)) const struct x86_op *name##_body( \
-		struct x86_cpu *cpu, const struct x86_op *op, x86_op_fn *slow);        \
-	static __attribute__((noinline, cold))                                         \
-	const struct x86_op *name##_slow(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                              \
-		return name##_body(cpu, op, NULL);                                     \
-	}                                                                              \
-	static const struct x86_op *name(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                              \
-		return name##_body(cpu, op, name##_slow);                              \
-	}                                                                              \
-	static inline const struct x86_op *name##_body(struct x86_cpu *cpu,            \
-						       const struct x86_op *op,        \
+#define X86_HANDLER(name)                                                                 \
+	static inline __attribute__((always_inline)) const struct x86_op *name##_body(    \
+		struct x86_cpu *cpu, const struct x86_op *op, x86_op_fn *slow);           \
+	static __attribute__((noinline, cold))                                            \
+	const struct x86_op *name##_general(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                 \
+		return name##_body(cpu, op, NULL);                                        \
+	}                                                                                 \
+	static const struct x86_op *name(struct x86_cpu *cpu, const struct x86_op *op)    \
+	{                                                                                 \
+		return name##_body(cpu, op, name##_general);                              \
+	}                                                                                 \
+	static inline const struct x86_op *name##_body(struct x86_cpu *cpu,               \
+						       const struct x86_op *op,           \
 						       x86_op_fn *slow __attribute__((unused)))
 
 /* Host address of the TLB's page for @addr, or NULL. */
