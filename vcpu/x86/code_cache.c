@@ -81,12 +81,16 @@ void x86_code_destroy(struct x86_cpu *cpu)
 	mmu_host_free(cache);
 }
 
+/* Everything remembered bears the old stamp. When the stamps wrap, start over. */
 void x86_code_forget_jumps(struct x86_cpu *cpu)
 {
+	struct code_cache *cache = cache_of(cpu);
+
 	cpu->code->stamp += 1ull << 32;
-	if (cpu->code->stamp)
+	if (likely(cpu->code->stamp))
 		return;
 	memset(cpu->code->jump, 0, sizeof(cpu->code->jump));
+	memset(cache->block_hash, 0, sizeof(cache->block_hash));
 	cpu->code->stamp = 1ull << 32;
 }
 
@@ -520,4 +524,16 @@ const struct x86_op *x86_code_alone(struct x86_cpu *cpu)
 		decode_crossing(cpu, &f, op, &second);
 	op[1] = (struct x86_op){.fn = leave_after_alone, .rip = op->len};
 	return op;
+}
+
+const struct x86_op *x86_chain_link(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
+{
+	const struct x86_op *to = x86_chain(cpu, rip);
+	struct x86_op *writable = (struct x86_op *)(uintptr_t)op;
+
+	if (!to)
+		return NULL;
+	memcpy(&writable->dst, &to, sizeof(to));
+	writable->aux32 = (u32)(cpu->code->stamp >> 32);
+	return to;
 }

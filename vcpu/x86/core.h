@@ -141,13 +141,14 @@ bool x86_canonical(const struct x86_cpu *cpu, u64 addr);
 
 /* ---- the code cache (code_cache.c) ----------------------------------------------------- */
 
-#define X86_JUMP_LG2 14
+#define X86_JUMP_LG2 13
 
 /* Linear address -> first operation, valid while key matches the cache's. */
 struct x86_jump {
 	u64 rip;
 	u64 key; /* stamp << 32 | mode */
 	const struct x86_op *op;
+	u64 spare; /* a power of two indexes faster */
 };
 
 struct x86_block;
@@ -183,7 +184,8 @@ static inline u64 x86_jump_index(u64 rip)
  * Go on at @rip: the first operation there if nothing wants attention and the
  * block is known, else NULL.  regs[RIP] is set either way.
  */
-static inline const struct x86_op *x86_chain(struct x86_cpu *cpu, u64 rip)
+static inline __attribute__((always_inline)) const struct x86_op *x86_chain(struct x86_cpu *cpu,
+									    u64 rip)
 {
 	const struct x86_code_cache *code = cpu->code;
 	u64 linear = cpu->seg_base[X86_CS] + rip;
@@ -198,6 +200,33 @@ leave:
 	cpu->op = NULL;
 	return NULL;
 }
+
+/* As x86_chain(), and let @op remember the answer. (code_cache.c) */
+const struct x86_op *x86_chain_link(struct x86_cpu *cpu, const struct x86_op *op, u64 rip);
+
+/*
+ * The same for a direct branch of 64-bit code, which remembers where it went:
+ * the pointer lies in the operand bytes that it has no use for, the stamp that
+ * makes it valid in aux32.  Mode changes end a block, so the mode is the same.
+ */
+static inline __attribute__((always_inline)) const struct x86_op *
+x86_chain_direct(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
+{
+	const struct x86_op *to;
+
+	if (unlikely(op->aux32 != (u32)(cpu->code->stamp >> 32)))
+		return x86_chain_link(cpu, op, rip);
+	cpu->regs[X86_REG_RIP] = rip;
+	if (unlikely(--cpu->poll_budget < 0) || unlikely(atomic_peek(&cpu->vcpu.requests))) {
+		cpu->op = NULL;
+		return NULL;
+	}
+	__builtin_memcpy(&to, &op->dst, sizeof(to));
+	return to;
+}
+
+static_assert(offsetof(struct x86_op, aux32) - offsetof(struct x86_op, dst) == 8,
+	      "room for a pointer");
 
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
 	!defined(KVMU_NO_THREADED_OPS)

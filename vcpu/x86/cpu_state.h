@@ -283,6 +283,7 @@ struct x86_run_state {
 	u64 fault_code;
 	hva_t host_fault; /* the same for a signal, and how often it came in a row */
 	u64 host_fault_rip;
+	hva_t host_fault_page;
 	u32 host_fault_count;
 	bool careful; /* the next instruction runs alone: it takes device data, or is being stepped */
 	u8 nr_mmio_pages; /* found during this instruction to be no memory */

@@ -40,12 +40,33 @@ static inline bool plainly_canonical(u64 rip)
 	return (s64)(rip << 16) >> 16 == (s64)rip;
 }
 
+/* Beyond 48 bits: fine with 5-level paging. */
+static __attribute__((noinline)) const struct x86_op *go_far_away(struct x86_cpu *cpu,
+								  const struct x86_op *op, u64 rip)
+{
+	cpu->op = op;
+	if (!x86_canonical(cpu, rip))
+		x86_raise_code(cpu, X86_GP, 0);
+	X86_GOTO(cpu, x86_chain(cpu, rip));
+}
+
 static inline __attribute__((always_inline)) const struct x86_op *
 go64(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
 {
 	if (unlikely(!plainly_canonical(rip)))
-		rip = checked_target(cpu, op, rip);
+		return go_far_away(cpu, op, rip);
 	X86_GOTO(cpu, x86_chain(cpu, rip));
+}
+
+/* To a target known at decode time. */
+static inline __attribute__((always_inline)) const struct x86_op *go_direct(struct x86_cpu *cpu,
+									    const struct x86_op *op)
+{
+	u64 rip = target64(cpu, op);
+
+	if (unlikely(!plainly_canonical(rip)))
+		return go_far_away(cpu, op, rip);
+	X86_GOTO(cpu, x86_chain_direct(cpu, op, rip));
 }
 
 static const struct x86_op *go_any(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
@@ -60,7 +81,7 @@ static const struct x86_op *go_any(struct x86_cpu *cpu, const struct x86_op *op,
 	X86_HANDLER(jcc_##cc)                                      \
 	{                                                          \
 		if (x86_cond_inline(cpu, cc))                      \
-			return go64(cpu, op, target64(cpu, op));   \
+			return go_direct(cpu, op);                 \
 		X86_NEXT(cpu, op);                                 \
 	}                                                          \
 	X86_HANDLER(jcc_legacy_##cc)                               \
@@ -121,7 +142,7 @@ static x86_op_fn *select_jcc(struct x86_decode *d)
 
 X86_HANDLER(jmp_direct64)
 {
-	return go64(cpu, op, target64(cpu, op));
+	return go_direct(cpu, op);
 }
 
 X86_HANDLER(jmp_direct)
@@ -204,8 +225,8 @@ call64(struct x86_cpu *cpu, const struct x86_op *op, u64 target)
 	u64 rsp = cpu->regs[X86_RSP] - 8;
 
 	cpu->op = op;
-	if (unlikely(!plainly_canonical(target)))
-		target = checked_target(cpu, op, target);
+	if (unlikely(!plainly_canonical(target)) && !x86_canonical(cpu, target))
+		x86_raise_code(cpu, X86_GP, 0);
 	x86_store64(cpu, rsp, x86_op_rip(cpu, op) + op->len);
 	cpu->regs[X86_RSP] = rsp;
 	X86_GOTO(cpu, x86_chain(cpu, target));
@@ -226,9 +247,24 @@ static const struct x86_op *call_any(struct x86_cpu *cpu, const struct x86_op *o
 	X86_GOTO(cpu, x86_chain(cpu, target));
 }
 
-X86_HANDLER(call_direct64)
+static __attribute__((noinline)) const struct x86_op *call_direct64_slow(struct x86_cpu *cpu,
+									 const struct x86_op *op)
 {
 	return call64(cpu, op, target64(cpu, op));
+}
+
+/* The plain case has no call in it, so that it needs no stack frame. */
+X86_HANDLER(call_direct64)
+{
+	u64 rsp = cpu->regs[X86_RSP] - 8, target = target64(cpu, op);
+	const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(rsp)];
+
+	cpu->op = op;
+	if (unlikely(!plainly_canonical(target)) || unlikely(rsp - e->write_tag > PAGE_SIZE - 8))
+		return call_direct64_slow(cpu, op);
+	x86_host_store64(hva_to_ptr(rsp + e->addend), x86_op_rip(cpu, op) + op->len);
+	cpu->regs[X86_RSP] = rsp;
+	X86_GOTO(cpu, x86_chain_direct(cpu, op, target));
 }
 
 X86_HANDLER(call_direct)
@@ -273,14 +309,29 @@ static x86_op_fn *select_call(struct x86_decode *d)
 /* ---- RET ----------------------------------------------------------------------------------------
  */
 
-X86_HANDLER(ret64)
+static __attribute__((noinline)) const struct x86_op *ret64_slow(struct x86_cpu *cpu,
+								 const struct x86_op *op)
 {
 	u64 rsp = cpu->regs[X86_RSP], rip;
 
-	cpu->op = op;
 	rip = x86_load64(cpu, rsp);
+	if (!x86_canonical(cpu, rip))
+		x86_raise_code(cpu, X86_GP, 0);
+	cpu->regs[X86_RSP] = rsp + 8 + (u32)op->imm;
+	X86_GOTO(cpu, x86_chain(cpu, rip));
+}
+
+X86_HANDLER(ret64)
+{
+	u64 rsp = cpu->regs[X86_RSP], rip;
+	const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(rsp)];
+
+	cpu->op = op;
+	if (unlikely(rsp - e->read_tag > PAGE_SIZE - 8))
+		return ret64_slow(cpu, op);
+	rip = x86_host_load64(hva_to_ptr(rsp + e->addend));
 	if (unlikely(!plainly_canonical(rip)))
-		rip = checked_target(cpu, op, rip);
+		return ret64_slow(cpu, op);
 	cpu->regs[X86_RSP] = rsp + 8 + (u32)op->imm;
 	X86_GOTO(cpu, x86_chain(cpu, rip));
 }

@@ -161,8 +161,11 @@ static void host_fault(struct x86_cpu *cpu)
 	u64 rip = cpu->regs[X86_REG_RIP];
 	hva_t page = run->host_fault & PAGE_MASK;
 
-	run->host_fault_count = run->host_fault_rip == rip ? run->host_fault_count + 1 : 1;
+	if (run->host_fault_rip != rip || run->host_fault_page != page)
+		run->host_fault_count = 0;
+	run->host_fault_count++;
 	run->host_fault_rip = rip;
+	run->host_fault_page = page;
 	if (run->host_fault_count > 3) {
 		run->host_fault_count = 0;
 		cpu->exit_errno = -EFAULT;
