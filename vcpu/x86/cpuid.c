@@ -27,7 +27,6 @@
 #define LEAF1_ECX_SSE                                                                     \
 	(BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(9) | BIT_ULL(19) | BIT_ULL(20) | BIT_ULL(25) | \
 	 BIT_ULL(26))
-#define LEAF7_EBX_SHA 0
 #else
 #define LEAF1_EDX_SSE 0
 #define LEAF1_ECX_SSE 0
@@ -70,7 +69,7 @@ static void native(u32 function, u32 out[4])
 {
 	memset(out, 0, 4 * sizeof(u32));
 #if defined(__x86_64__)
-	if (__get_cpuid_max(function & 0x80000000, NULL) >= function)
+	if ((u32)__get_cpuid_max(function & 0x80000000, NULL) >= function)
 		__cpuid_count(function, 0, out[0], out[1], out[2], out[3]);
 #else
 	if (function == 0)

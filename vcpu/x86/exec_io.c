@@ -16,7 +16,7 @@
 static void check_port(struct x86_cpu *cpu, u16 port, unsigned int size)
 {
 	const struct x86_segment *tr = &cpu->seg[X86_TR];
-	unsigned int iopl = (cpu->rflags & X86_EFLAGS_IOPL) >> 12;
+	unsigned int iopl = (unsigned int)(cpu->rflags & X86_EFLAGS_IOPL) >> 12;
 	u16 base = 0, bits = 0;
 
 	if (!(cpu->cr0 & X86_CR0_PE) || (!x86_vm86(cpu) && cpu->cpl <= iopl))

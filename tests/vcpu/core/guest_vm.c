@@ -48,7 +48,8 @@ static void write_tables(struct guest_vm *vm)
 
 	memcpy(vm->memory + GDT_GPA, gdt, sizeof(gdt));
 	*guest_u64(vm, GDT_GPA + SEL_TSS) = 0x0000890000000067 | TSS_GPA << 16;
-	*guest_u64(vm, TSS_GPA + 4) = STACK_GPA + 0x8000; /* RSP0, or ESP0 */
+	/* RSP0, or ESP0 */
+	memcpy(vm->memory + TSS_GPA + 4, &(u64){STACK_GPA + 0x8000}, 8);
 	*guest_u64(vm, PML4_GPA) = (PML4_GPA + 0x1000) | 7;
 	*guest_u64(vm, PML4_GPA + 0x1000) = (PML4_GPA + 0x2000) | 7;
 	for (u64 i = 0; i < 512; i++)
