@@ -307,6 +307,10 @@ static inline bool x86_vm86(const struct x86_cpu *cpu)
 	return cpu->rflags & X86_EFLAGS_VM;
 }
 
+/* Segment and descriptor instructions (exec_descriptor.c). */
+x86_op_fn *x86_select_mov_seg(struct x86_decode *d);
+extern const struct x86_family_entry x86_family_descriptor[];
+
 /* Far JMP, CALL, RET (exec_far.c). */
 x86_op_fn *x86_select_far_branch(struct x86_decode *d);
 

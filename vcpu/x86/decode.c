@@ -39,6 +39,7 @@ static void __attribute__((constructor)) init_decoder(void)
 	add_family(x86_family_branch);
 	add_family(x86_family_far);
 	add_family(x86_family_system);
+	add_family(x86_family_descriptor);
 	add_family(x86_family_io);
 #ifdef KVMU_HAVE_SSE
 	add_family(x86_family_sse);
