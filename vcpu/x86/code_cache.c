@@ -17,7 +17,7 @@
 
 #define ARENA_BYTES	(16u << 20)
 #define BLOCK_MAX_OPS	64
-#define BLOCK_MAX_BYTES 512
+#define BLOCK_MAX_BYTES 512 /* with one more instruction still within op->rip */
 #define BLOCK_HASH_LG2	14
 #define PAGE_HASH_LG2	11
 #define INSN_MAX	ZYDIS_MAX_INSTRUCTION_LENGTH
@@ -378,7 +378,7 @@ static unsigned int decode_block(struct x86_cpu *cpu, const struct fetch *f,
 			break;
 		if (op->len > f->avail - offset)
 			break;
-		block->nr_ops++;
+		op->nth = block->nr_ops++ & 63u;
 		offset += op->len;
 		if (result == X86_DECODE_LAST)
 			break;
@@ -414,7 +414,7 @@ static struct x86_block *build(struct x86_cpu *cpu, struct fetch *f)
 		block->nr_ops = 1;
 	}
 	total = block->bytes[0] + block->bytes[1];
-	x86_decode_end(&block->ops[block->nr_ops], total);
+	x86_decode_end(&block->ops[block->nr_ops], total, block->nr_ops - 1u);
 	arena_take(cache, sizeof(*block) + (block->nr_ops + 1u) * sizeof(struct x86_op));
 	copy = arena_take(cache, total);
 	memcpy(copy, f->bytes, total);
@@ -506,7 +506,7 @@ const struct x86_op *x86_code_find(struct x86_cpu *cpu)
 
 static const struct x86_op *leave_after_alone(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	return x86_done_at(cpu, x86_wrap_rip(cpu, x86_op_rip(cpu, op)));
+	return x86_done_at(cpu, op, x86_wrap_rip(cpu, x86_op_rip(cpu, op)));
 }
 
 const struct x86_op *x86_code_alone(struct x86_cpu *cpu)
@@ -528,7 +528,7 @@ const struct x86_op *x86_code_alone(struct x86_cpu *cpu)
 
 const struct x86_op *x86_chain_link(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
 {
-	const struct x86_op *to = x86_chain(cpu, rip);
+	const struct x86_op *to = x86_chain(cpu, op, rip);
 	struct x86_op *writable = (struct x86_op *)(uintptr_t)op;
 
 	if (!to)

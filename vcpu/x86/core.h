@@ -46,17 +46,49 @@ static inline u64 x86_next_rip(const struct x86_cpu *cpu, const struct x86_op *o
 	return x86_wrap_rip(cpu, x86_op_rip(cpu, op) + op->len);
 }
 
+/*
+ * The block has run up to and including @op.  One counter serves two ends: what
+ * is taken from the budget until the next poll is what has been retired.
+ */
+static inline void x86_retire(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->poll_budget -= op->nth + 1;
+}
+
+/* This was worth @instructions more than the count says: look at the outside world sooner. */
+static inline void x86_hasten_poll(struct x86_cpu *cpu, u32 instructions)
+{
+	cpu->poll_budget -= (s32)instructions;
+	cpu->run.granted -= instructions;
+}
+
 /* The instruction is done; leave the block because events, mode or memory may have changed. */
 static inline const struct x86_op *x86_done(struct x86_cpu *cpu, const struct x86_op *op)
 {
+	x86_retire(cpu, op);
 	cpu->regs[X86_REG_RIP] = x86_next_rip(cpu, op);
 	cpu->op = NULL;
 	return NULL;
 }
 
-static inline const struct x86_op *x86_done_at(struct x86_cpu *cpu, u64 rip)
+static inline const struct x86_op *x86_done_at(struct x86_cpu *cpu, const struct x86_op *op,
+					       u64 rip)
 {
+	x86_retire(cpu, op);
 	cpu->regs[X86_REG_RIP] = rip;
+	cpu->op = NULL;
+	return NULL;
+}
+
+/* A REP stops after some 10 us of work. */
+#define X86_SUSPEND_COST 4096
+
+/* Leave the block with the instruction still to be continued (REP). */
+static inline const struct x86_op *x86_suspend(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	cpu->poll_budget -= op->nth;
+	x86_hasten_poll(cpu, X86_SUSPEND_COST);
+	cpu->regs[X86_REG_RIP] = x86_wrap_rip(cpu, x86_op_rip(cpu, op));
 	cpu->op = NULL;
 	return NULL;
 }
@@ -181,18 +213,19 @@ static inline u64 x86_jump_index(u64 rip)
 }
 
 /*
- * Go on at @rip: the first operation there if nothing wants attention and the
+ * @op is done, go on at @rip: the first operation there if nothing wants attention and the
  * block is known, else NULL.  regs[RIP] is set either way.
  */
-static inline __attribute__((always_inline)) const struct x86_op *x86_chain(struct x86_cpu *cpu,
-									    u64 rip)
+static inline __attribute__((always_inline)) const struct x86_op *
+x86_chain(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
 {
 	const struct x86_code_cache *code = cpu->code;
 	u64 linear = cpu->seg_base[X86_CS] + rip;
 	const struct x86_jump *jump = &code->jump[x86_jump_index(linear)];
 
+	x86_retire(cpu, op);
 	cpu->regs[X86_REG_RIP] = rip;
-	if (unlikely(--cpu->poll_budget < 0) || unlikely(atomic_peek(&cpu->vcpu.requests)))
+	if (unlikely(cpu->poll_budget < 0) || unlikely(atomic_peek(&cpu->vcpu.requests)))
 		goto leave;
 	if (likely(jump->rip == linear && jump->key == (code->stamp | cpu->mode)))
 		return jump->op;
@@ -216,8 +249,9 @@ x86_chain_direct(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
 
 	if (unlikely(op->aux32 != (u32)(cpu->code->stamp >> 32)))
 		return x86_chain_link(cpu, op, rip);
+	x86_retire(cpu, op);
 	cpu->regs[X86_REG_RIP] = rip;
-	if (unlikely(--cpu->poll_budget < 0) || unlikely(atomic_peek(&cpu->vcpu.requests))) {
+	if (unlikely(cpu->poll_budget < 0) || unlikely(atomic_peek(&cpu->vcpu.requests))) {
 		cpu->op = NULL;
 		return NULL;
 	}
@@ -254,7 +288,7 @@ enum x86_decode_result {
 enum x86_decode_result x86_decode_one(u32 mode, const u8 *bytes, unsigned int avail,
 				      unsigned int offset, struct x86_op *op);
 /* The operation after the last: goes on at the next instruction. */
-void x86_decode_end(struct x86_op *op, unsigned int offset);
+void x86_decode_end(struct x86_op *op, unsigned int offset, unsigned int last_index);
 void x86_decode_raise(struct x86_op *op, enum x86_exception vector);
 
 /* ---- events (exception.c, interrupt.c) ------------------------------------------------------ */

@@ -284,8 +284,10 @@ struct x86_run_state {
 	hva_t host_fault; /* the same for a signal, and how often it came in a row */
 	u64 host_fault_rip;
 	hva_t host_fault_page;
+	u64 granted; /* instructions, ever; less poll_budget it is what has been retired */
 	u32 host_fault_count;
-	bool careful; /* the next instruction runs alone: it takes device data, or is being stepped */
+	bool careful; /* the next instruction runs alone: it takes device data, or is being stepped
+		       */
 	u8 nr_mmio_pages; /* found during this instruction to be no memory */
 	struct x86_mmio_page mmio_pages[X86_MMIO_PAGES];
 	bool delivering; /* an event: what is raised now combines with it */
@@ -352,8 +354,8 @@ struct x86_cpu {
 	struct x86_code_cache *code;
 	struct x86_tlb2 *tlb2;
 	struct x86_run_state run;
-	s32 poll_budget;  /* blocks until the outside world is looked at */
-	u64 instructions; /* retired, exact between blocks */
+	s32 poll_budget;  /* instructions until the outside world is looked at */
+	u64 instructions; /* retired, as of the last exit */
 	u64 tlb_misses;
 };
 

@@ -112,6 +112,17 @@ static enum x86_seg_reg segment_of(ZydisRegister reg)
 	}
 }
 
+/*
+ * No base but a displacement: SIB with base 101 and mod 00, whatever REX.B says
+ * (SDM vol. 2, table 2-3).  Zydis 4.0 forgets that with an address size prefix.
+ */
+static bool has_no_base(const struct x86_decode *d, unsigned int n)
+{
+	return (d->insn->attributes & ZYDIS_ATTRIB_HAS_SIB) && d->insn->raw.modrm.mod == 0 &&
+	       (d->insn->raw.sib.base & 7) == 5 &&
+	       d->operands[n].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN;
+}
+
 void x86_dec_mem(struct x86_decode *d, unsigned int n)
 {
 	const ZydisDecodedOperandMem *mem = &d->operands[n].mem;
@@ -120,6 +131,10 @@ void x86_dec_mem(struct x86_decode *d, unsigned int n)
 	s64 disp = mem->disp.value;
 
 	op->base = gpr_offset(mem->base);
+	if (has_no_base(d, n)) {
+		op->base = X86_REG_ZERO * 8;
+		disp = d->insn->raw.disp.value;
+	}
 	op->index = gpr_offset(mem->index);
 	op->scale = mem->scale ? (u8)__builtin_ctz(mem->scale) : 0;
 	/* Relative to the start of the block, where RIP points while it runs. */
@@ -267,7 +282,7 @@ enum x86_decode_result x86_decode_one(u32 mode, const u8 *bytes, unsigned int av
 
 	if (avail > ZYDIS_MAX_INSTRUCTION_LENGTH)
 		avail = ZYDIS_MAX_INSTRUCTION_LENGTH;
-	*op = (struct x86_op){.rip = (u16)offset,
+	*op = (struct x86_op){.rip = offset & 1023,
 			      .base = X86_REG_ZERO * 8,
 			      .index = X86_REG_ZERO * 8,
 			      .seg = X86_SEG_NONE};
@@ -291,10 +306,10 @@ enum x86_decode_result x86_decode_one(u32 mode, const u8 *bytes, unsigned int av
 
 static const struct x86_op *op_end(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	X86_GOTO(cpu, x86_chain(cpu, x86_wrap_rip(cpu, x86_op_rip(cpu, op))));
+	X86_GOTO(cpu, x86_chain(cpu, op, x86_wrap_rip(cpu, x86_op_rip(cpu, op))));
 }
 
-void x86_decode_end(struct x86_op *op, unsigned int offset)
+void x86_decode_end(struct x86_op *op, unsigned int offset, unsigned int last_index)
 {
-	*op = (struct x86_op){.fn = op_end, .rip = (u16)offset};
+	*op = (struct x86_op){.fn = op_end, .rip = offset & 1023, .nth = last_index & 63};
 }

@@ -82,6 +82,7 @@ void x86_raise_pf(struct x86_cpu *cpu, u64 addr, u32 error_code)
 void x86_soft_interrupt(struct x86_cpu *cpu, const struct x86_op *op, u8 vector, bool soft)
 {
 	cpu->op = op;
+	cpu->poll_budget--; /* its delivery is what it does */
 	raise(cpu, (struct x86_event){.vector = vector, .soft = soft, .insn_len = op->len});
 }
 

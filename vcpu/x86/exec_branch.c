@@ -47,7 +47,7 @@ static __attribute__((noinline)) const struct x86_op *go_far_away(struct x86_cpu
 	cpu->op = op;
 	if (!x86_canonical(cpu, rip))
 		x86_raise_code(cpu, X86_GP, 0);
-	X86_GOTO(cpu, x86_chain(cpu, rip));
+	X86_GOTO(cpu, x86_chain(cpu, op, rip));
 }
 
 static inline __attribute__((always_inline)) const struct x86_op *
@@ -55,7 +55,7 @@ go64(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
 {
 	if (unlikely(!plainly_canonical(rip)))
 		return go_far_away(cpu, op, rip);
-	X86_GOTO(cpu, x86_chain(cpu, rip));
+	X86_GOTO(cpu, x86_chain(cpu, op, rip));
 }
 
 /* To a target known at decode time. */
@@ -72,7 +72,7 @@ static inline __attribute__((always_inline)) const struct x86_op *go_direct(stru
 static const struct x86_op *go_any(struct x86_cpu *cpu, const struct x86_op *op, u64 rip)
 {
 	rip = checked_target(cpu, op, rip);
-	X86_GOTO(cpu, x86_chain(cpu, rip));
+	X86_GOTO(cpu, x86_chain(cpu, op, rip));
 }
 
 /* ---- conditions -------------------------------------------------------------------------- */
@@ -229,7 +229,7 @@ call64(struct x86_cpu *cpu, const struct x86_op *op, u64 target)
 		x86_raise_code(cpu, X86_GP, 0);
 	x86_store64(cpu, rsp, x86_op_rip(cpu, op) + op->len);
 	cpu->regs[X86_RSP] = rsp;
-	X86_GOTO(cpu, x86_chain(cpu, target));
+	X86_GOTO(cpu, x86_chain(cpu, op, target));
 }
 
 static const struct x86_op *call_any(struct x86_cpu *cpu, const struct x86_op *op, u64 target)
@@ -244,7 +244,7 @@ static const struct x86_op *call_any(struct x86_cpu *cpu, const struct x86_op *o
 	else
 		x86_store32(cpu, slot, (u32)back);
 	cpu->regs[X86_RSP] = rsp;
-	X86_GOTO(cpu, x86_chain(cpu, target));
+	X86_GOTO(cpu, x86_chain(cpu, op, target));
 }
 
 static __attribute__((noinline)) const struct x86_op *call_direct64_slow(struct x86_cpu *cpu,
@@ -318,7 +318,7 @@ static __attribute__((noinline)) const struct x86_op *ret64_slow(struct x86_cpu 
 	if (!x86_canonical(cpu, rip))
 		x86_raise_code(cpu, X86_GP, 0);
 	cpu->regs[X86_RSP] = rsp + 8 + (u32)op->imm;
-	X86_GOTO(cpu, x86_chain(cpu, rip));
+	X86_GOTO(cpu, x86_chain(cpu, op, rip));
 }
 
 X86_HANDLER(ret64)
@@ -333,7 +333,7 @@ X86_HANDLER(ret64)
 	if (unlikely(!plainly_canonical(rip)))
 		return ret64_slow(cpu, op);
 	cpu->regs[X86_RSP] = rsp + 8 + (u32)op->imm;
-	X86_GOTO(cpu, x86_chain(cpu, rip));
+	X86_GOTO(cpu, x86_chain(cpu, op, rip));
 }
 
 X86_HANDLER(ret_any)
@@ -345,7 +345,7 @@ X86_HANDLER(ret_any)
 	rip = op->size == 2 ? x86_load16(cpu, slot) : x86_load32(cpu, slot);
 	rip = checked_target(cpu, op, rip);
 	cpu->regs[X86_RSP] = x86_stack_add(cpu, rsp, op->size + op->imm);
-	X86_GOTO(cpu, x86_chain(cpu, rip));
+	X86_GOTO(cpu, x86_chain(cpu, op, rip));
 }
 
 static x86_op_fn *select_ret(struct x86_decode *d)
@@ -404,7 +404,7 @@ X86_HANDLER(loop_op)
 	}
 	target = checked_target(cpu, op, target64(cpu, op));
 	set_count(cpu, op, left);
-	X86_GOTO(cpu, x86_chain(cpu, target));
+	X86_GOTO(cpu, x86_chain(cpu, op, target));
 }
 
 X86_HANDLER(jcxz)

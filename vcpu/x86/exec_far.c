@@ -109,7 +109,7 @@ static struct x86_segment target_code(struct x86_cpu *cpu, u16 selector, u64 rip
 static const struct x86_op *go_far(struct x86_cpu *cpu, const struct x86_segment *cs, u64 rip)
 {
 	x86_set_segment(cpu, X86_CS, cs);
-	return x86_done_at(cpu, rip);
+	return x86_done_at(cpu, cpu->op, rip);
 }
 
 /* ---- JMP and CALL far ---------------------------------------------------------------------------
@@ -301,7 +301,7 @@ static const struct x86_op *iret_finish(struct x86_cpu *cpu, u64 rip)
 	cpu->nmi_masked = false;
 	x86_code_changed(cpu); /* IRET serialises */
 	x86_update_mode(cpu);
-	return x86_done_at(cpu, rip);
+	return x86_done_at(cpu, cpu->op, rip);
 }
 
 static const struct x86_op *iret_real(struct x86_cpu *cpu, const struct x86_op *op)
@@ -442,11 +442,11 @@ static const struct x86_op *enter_ring(struct x86_cpu *cpu, u8 cpl, u64 rip)
 	cpu->cpl = cpl;
 	if (x86_long_mode(cpu) && cpu->seg[X86_CS].l) {
 		x86_update_mode(cpu);
-		return x86_done_at(cpu, rip);
+		return x86_done_at(cpu, cpu->op, rip);
 	}
 	x86_code_forget_jumps(cpu);
 	x86_update_mode(cpu);
-	return x86_done_at(cpu, (u32)rip);
+	return x86_done_at(cpu, cpu->op, (u32)rip);
 }
 
 X86_HANDLER(syscall_op)

@@ -162,7 +162,7 @@ static const struct x86_op *advance(struct x86_cpu *cpu, const struct x86_op *op
 		return x86_done(cpu, op);
 	set_masked(cpu, op, X86_RCX, cpu->regs[X86_RCX] - count);
 	if (masked(op, cpu->regs[X86_RCX]))
-		return x86_done_at(cpu, x86_wrap_rip(cpu, x86_op_rip(cpu, op)));
+		return x86_suspend(cpu, op);
 	return x86_done(cpu, op);
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/atomics.h"
+#include "vcpu/x86/core.h"
 #include "vcpu/x86/exec_int.h"
 
 /* Bytes, and elements one by one, until the run loop gets its turn. */
@@ -246,14 +247,6 @@ static u64 no_run(struct x86_cpu *cpu, const struct x86_op *op, u64 count)
 /* ---- repetition
  * --------------------------------------------------------------------------------------- */
 
-/* Go back to the run loop with the instruction still to be continued. */
-static const struct x86_op *suspend(struct x86_cpu *cpu, const struct x86_op *op)
-{
-	cpu->regs[X86_REG_RIP] = x86_op_rip(cpu, op);
-	cpu->op = NULL;
-	return NULL;
-}
-
 /*
  * Must the rest wait?  After an element that touched a device too: what user
  * space answered must not satisfy the next one, and the run loop drops it.
@@ -311,7 +304,7 @@ static inline __attribute__((always_inline)) bool repeat(struct x86_cpu *cpu,
 	X86_HANDLER(name##_rep##bits)                                      \
 	{                                                                  \
 		if (!repeat(cpu, op, name##_element##bits, run, compares)) \
-			return suspend(cpu, op);                           \
+			return x86_suspend(cpu, op);                       \
 		X86_NEXT(cpu, op);                                         \
 	}
 

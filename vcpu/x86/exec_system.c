@@ -620,7 +620,7 @@ X86_HANDLER(hlt_op)
 X86_HANDLER(pause_op)
 {
 	/* Somebody waits: let the thread he waits for run, and look at the world. */
-	cpu->poll_budget -= 64;
+	x86_hasten_poll(cpu, 64);
 	cpu_relax();
 	X86_NEXT(cpu, op);
 }

@@ -34,9 +34,10 @@ struct x86_op {
 		};
 		u64 imm64;
 	};
-	u16 rip;  /* offset of this instruction from the start of its block */
-	u8 len;	  /* bytes of the instruction */
-	u8 flags; /* enum x86_op_flags */
+	u16 rip : 10; /* offset of this instruction from the start of its block */
+	u16 nth : 6;  /* its number in the block, for counting */
+	u8 len;	      /* bytes of the instruction */
+	u8 flags;     /* enum x86_op_flags */
 	/* Registers as byte offsets into struct x86_cpu: AH is RAX's offset + 1. */
 	u8 dst;
 	u8 src;

@@ -11,8 +11,8 @@
 #include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/flags.h"
 
-/* Blocks between two looks at the outside world: 50 to 100 us of guest code. */
-#define POLL_BLOCKS 8192
+/* Instructions between two looks at the outside world: some 20 to 50 us of guest code. */
+#define POLL_INSTRUCTIONS 16384
 
 /* The vCPU whose guest code this thread runs, for the signal handler. */
 static __thread struct x86_cpu *volatile current_cpu;
@@ -181,8 +181,10 @@ static void host_fault(struct x86_cpu *cpu)
 
 static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
 {
-	if (cpu->op)
+	if (cpu->op) {
+		cpu->poll_budget -= cpu->op->nth;
 		cpu->regs[X86_REG_RIP] = x86_wrap_rip(cpu, x86_op_rip(cpu, cpu->op));
+	}
 	cpu->op = NULL;
 	cpu->mmio.cursor = 0;
 	cpu->run.delivering = false;
@@ -241,17 +243,23 @@ static void step_trap(struct x86_cpu *cpu)
 	cpu->exception = (struct x86_event){.pending = true, .vector = X86_DB};
 }
 
+/* Retired so far is what was ever granted less what is left. */
+static void set_budget(struct x86_cpu *cpu, s32 budget)
+{
+	cpu->run.granted += (u64)((s64)budget - cpu->poll_budget);
+	cpu->poll_budget = budget;
+}
+
 static void run_alone(struct x86_cpu *cpu)
 {
 	bool step = cpu->mode & X86_MODE_STEP, shadow = cpu->ss_shadow || cpu->sti_shadow;
 	s32 budget = cpu->poll_budget;
 	const struct x86_op *op = x86_code_alone(cpu);
 
-	cpu->poll_budget = 0; /* branches must not go on by themselves */
+	set_budget(cpu, 0); /* branches must not go on by themselves */
 	cpu->run.careful = true;
 	execute(cpu, op);
-	cpu->poll_budget = budget - 1;
-	cpu->instructions++;
+	set_budget(cpu, budget + cpu->poll_budget);
 	drop_access(cpu);
 	if (shadow)
 		cpu->ss_shadow = cpu->sti_shadow = false;
@@ -261,7 +269,7 @@ static void run_alone(struct x86_cpu *cpu)
 
 static void poll(struct x86_cpu *cpu)
 {
-	cpu->poll_budget = POLL_BLOCKS;
+	set_budget(cpu, POLL_INSTRUCTIONS);
 	x86_code_changed(cpu);
 	if (x86_cpu_host_pending(cpu))
 		cpu->exit = X86_EXIT_INTR;
@@ -310,7 +318,7 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 	cpu->exit = X86_EXIT_NONE;
 	cpu->op = NULL;
 	cpu->halted = false;
-	cpu->poll_budget = -1; /* a signal may be pending already */
+	set_budget(cpu, -1); /* a signal may be pending already */
 	take_answer(cpu);
 	x86_code_changed(cpu);
 	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
@@ -320,6 +328,7 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 		unwound(cpu, (enum x86_unwind)why);
 	while (cpu->exit == X86_EXIT_NONE)
 		step(cpu, immediate_exit);
+	cpu->instructions = cpu->run.granted - (u64)(s64)cpu->poll_budget;
 	current_cpu = NULL;
 	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
 	x86_fp_leave(host_mxcsr);

@@ -30,6 +30,7 @@ static void real_mode_writes_ports_and_halts(void **state)
 	}
 	guest_run_to(vm, X86_EXIT_HLT);
 	assert_int_equal(vm->cpu->regs[X86_REG_RIP], hello_end - hello_begin);
+	assert_int_equal(vm->cpu->instructions, 6);
 }
 
 GUEST(real_int, "16",
@@ -46,6 +47,7 @@ static void real_mode_interrupts_return(void **state)
 	guest_run_to(vm, X86_EXIT_HLT);
 	assert_int_equal(vm->cpu->regs[X86_RAX], 18);
 	assert_int_equal(vm->cpu->regs[X86_RSP], 0x8000);
+	assert_int_equal(vm->cpu->instructions, 8);
 }
 
 GUEST(to_long, "32",
@@ -76,6 +78,8 @@ static void long_mode_computes(void **state)
 	guest_long(vm, sum_begin, sum_end);
 	guest_run_to(vm, X86_EXIT_HLT);
 	assert_int_equal(vm->cpu->regs[X86_RAX], 500500);
+	/* Exact, page faults and their retries on the way notwithstanding. */
+	assert_int_equal(vm->cpu->instructions, 2 + 3 * 1000 + 1);
 }
 
 GUEST(bad, "64", "mov 0x40000000, %eax\n hlt");

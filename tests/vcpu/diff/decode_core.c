@@ -17,6 +17,7 @@ NO_FAMILY(far);
 NO_FAMILY(system);
 NO_FAMILY(io);
 NO_FAMILY(x87);
+NO_FAMILY(descriptor);
 
 void kvmu_warn(const char *file, int line, const char *what)
 {
