@@ -282,7 +282,7 @@ static void reset_cold(struct x86_cpu *cpu)
 {
 	memset(cpu->ymm, 0, sizeof(cpu->ymm));
 	memset(&cpu->x87, 0, sizeof(cpu->x87));
-	cpu->x87.fcw = 0x40;
+	cpu->x87.fcw = 0x37f; /* FNINIT's, as KVM hands out new vCPUs; power-up has 0x40 */
 	cpu->mxcsr = 0x1f80;
 	cpu->xcr0 = 1;
 	cpu->pat = 0x0007040600070406ull;

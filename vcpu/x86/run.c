@@ -13,6 +13,8 @@
 
 /* Instructions between two looks at the outside world: some 20 to 50 us of guest code. */
 #define POLL_INSTRUCTIONS 16384
+/* What an unwinding and what follows it take, in instructions. */
+#define UNWIND_COST 128
 
 /* The vCPU whose guest code this thread runs, for the signal handler. */
 static __thread struct x86_cpu *volatile current_cpu;
@@ -188,6 +190,8 @@ static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
 	cpu->op = NULL;
 	cpu->mmio.cursor = 0;
 	cpu->run.delivering = false;
+	/* A guest that only faults retires nothing, and must be interruptible all the same. */
+	x86_hasten_poll(cpu, UNWIND_COST);
 	switch (why) {
 	case X86_UNWIND_EVENT:
 		drop_access(cpu);

@@ -2,6 +2,9 @@
 /* Guests in each mode: starting, mode changes, events, rings. */
 #include "tests/vcpu/core/guest_vm.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 static int setup(void **state)
 {
 	*state = guest_vm_new();
@@ -201,6 +204,30 @@ static void pending_signal_ends_the_run(void **state)
 	assert_int_equal(vm->cpu->regs[X86_REG_RIP], CODE_GPA);
 }
 
+static void note_alarm(int sig)
+{
+	(void)sig;
+	guest_signal_pending = true;
+}
+
+GUEST(fault_storm, "16", "ud2");
+
+/* Its handler is the same instruction: nothing ever retires. */
+static void guest_that_only_faults_can_be_interrupted(void **state)
+{
+	struct guest_vm *vm = *state;
+	u16 vector[2] = {0, CODE_GPA >> 4};
+
+	guest_real(vm, fault_storm_begin, fault_storm_end);
+	vm->cpu->idt = (struct x86_dtable){0, 0x3ff};
+	memcpy(vm->memory + 4 * X86_UD, vector, sizeof(vector));
+	signal(SIGALRM, note_alarm);
+	ualarm(20000, 0);
+	guest_run_to(vm, X86_EXIT_INTR);
+	signal(SIGALRM, SIG_DFL);
+	assert_int_equal(vm->cpu->instructions, 0);
+}
+
 GUEST(in_twice, "64", "mov $0x10, %edx\n in %dx, %al\n mov %eax, %ebx\n in %dx, %eax\n hlt");
 
 static void immediate_exit_completes_the_access(void **state)
@@ -262,13 +289,21 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(real_mode_writes_ports_and_halts), T(real_mode_interrupts_return),
-		T(protected_mode_enters_long_mode),  T(long_mode_computes),
-		T(fault_without_table_shuts_down),   T(page_fault_is_delivered),
-		T(interrupt_gate_changes_rings),     T(privileged_gate_is_refused),
-		T(trap_flag_steps_each_instruction), T(interrupt_waits_for_if_and_shadow),
-		T(pending_signal_ends_the_run),	     T(immediate_exit_completes_the_access),
-		T(syscall_and_sysret_change_rings),  T(undefined_opcode_reaches_the_guest),
+		T(real_mode_writes_ports_and_halts),
+		T(real_mode_interrupts_return),
+		T(protected_mode_enters_long_mode),
+		T(long_mode_computes),
+		T(fault_without_table_shuts_down),
+		T(page_fault_is_delivered),
+		T(interrupt_gate_changes_rings),
+		T(privileged_gate_is_refused),
+		T(trap_flag_steps_each_instruction),
+		T(interrupt_waits_for_if_and_shadow),
+		T(guest_that_only_faults_can_be_interrupted),
+		T(pending_signal_ends_the_run),
+		T(immediate_exit_completes_the_access),
+		T(syscall_and_sysret_change_rings),
+		T(undefined_opcode_reaches_the_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
