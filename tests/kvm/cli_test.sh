@@ -3,8 +3,8 @@
 # The kvmu command: exit statuses, messages, statistics.
 # Usage: cli_test.sh KVMU KVM_PROGRAM
 set -u
-kvmu=$1
-program=$2
+kvmu=$(realpath "$1")
+program=$(realpath "$2")
 failures=0
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT

@@ -221,6 +221,10 @@ static void guest_that_only_faults_can_be_interrupted(void **state)
 	guest_real(vm, fault_storm_begin, fault_storm_end);
 	vm->cpu->idt = (struct x86_dtable){0, 0x3ff};
 	memcpy(vm->memory + 4 * X86_UD, vector, sizeof(vector));
+	/* The frames go round in a segment of their own. */
+	vm->cpu->seg[X86_SS].selector = 0x2000;
+	vm->cpu->seg[X86_SS].base = 0x20000;
+	x86_cpu_state_changed(vm->cpu);
 	signal(SIGALRM, note_alarm);
 	ualarm(20000, 0);
 	guest_run_to(vm, X86_EXIT_INTR);
