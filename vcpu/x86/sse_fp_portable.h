@@ -50,8 +50,8 @@ static inline u64 x86_bits64(double f)
 	return bits;
 }
 
-#define X86_NAN32(bits)	  (((bits) & 0x7fffffffu) > 0x7f800000u)
-#define X86_NAN64(bits)	  (((bits) & 0x7fffffffffffffffull) > 0x7ff0000000000000ull)
+#define X86_NAN32(bits)	  (((bits)&0x7fffffffu) > 0x7f800000u)
+#define X86_NAN64(bits)	  (((bits)&0x7fffffffffffffffull) > 0x7ff0000000000000ull)
 #define X86_QUIET32	  0x00400000u
 #define X86_QUIET64	  0x0008000000000000ull
 #define X86_DEFAULT_NAN32 0xffc00000u
@@ -73,29 +73,29 @@ static inline u64 x86_pick64(u64 a, u64 b, double result)
 }
 
 /* @expression over a and b of the lane's type. */
-#define X86_FP_LANE(name, expression)                                      \
-	static inline __attribute__((unused)) u32 name##_32(u32 x, u32 y)  \
-	{                                                                  \
-		float a = x86_f32(x), b = x86_f32(y);                      \
-		(void)a, (void)b;                                          \
-		return x86_pick32(x, y, (float)(expression));              \
-	}                                                                  \
-	static inline __attribute__((unused)) u64 name##_64(u64 x, u64 y)  \
-	{                                                                  \
-		double a = x86_f64(x), b = x86_f64(y);                     \
-		(void)a, (void)b;                                          \
-		return x86_pick64(x, y, (double)(expression));             \
+#define X86_FP_LANE(name, expression)                                     \
+	static inline __attribute__((unused)) u32 name##_32(u32 x, u32 y) \
+	{                                                                 \
+		float a = x86_f32(x), b = x86_f32(y);                     \
+		(void)a, (void)b;                                         \
+		return x86_pick32(x, y, (float)(expression));             \
+	}                                                                 \
+	static inline __attribute__((unused)) u64 name##_64(u64 x, u64 y) \
+	{                                                                 \
+		double a = x86_f64(x), b = x86_f64(y);                    \
+		(void)a, (void)b;                                         \
+		return x86_pick64(x, y, (double)(expression));            \
 	}
 
 /* MIN and MAX: the second operand when the comparison does not decide. */
-#define X86_FP_CHOOSE(name, relation)                                      \
-	static inline __attribute__((unused)) u32 name##_32(u32 x, u32 y)  \
-	{                                                                  \
-		return x86_f32(x) relation x86_f32(y) ? x : y;             \
-	}                                                                  \
-	static inline __attribute__((unused)) u64 name##_64(u64 x, u64 y)  \
-	{                                                                  \
-		return x86_f64(x) relation x86_f64(y) ? x : y;             \
+#define X86_FP_CHOOSE(name, relation)                                     \
+	static inline __attribute__((unused)) u32 name##_32(u32 x, u32 y) \
+	{                                                                 \
+		return x86_f32(x) relation x86_f32(y) ? x : y;            \
+	}                                                                 \
+	static inline __attribute__((unused)) u64 name##_64(u64 x, u64 y) \
+	{                                                                 \
+		return x86_f64(x) relation x86_f64(y) ? x : y;            \
 	}
 
 /* Operations of the source alone. */
@@ -193,134 +193,172 @@ static inline u64 x86_to_int64(double v, u32 control)
 static inline u64 x86_widen(u32 x)
 {
 	if (X86_NAN32(x))
-		return (u64)(x >> 31) << 63 | 0x7ff0000000000000ull |
-		       (u64)(x & 0x7fffff) << 29 | X86_QUIET64;
+		return (u64)(x >> 31) << 63 | 0x7ff0000000000000ull | (u64)(x & 0x7fffff) << 29 |
+		       X86_QUIET64;
 	return x86_bits64(x86_f32(x));
 }
 
 static inline u32 x86_narrow(u64 x)
 {
 	if (X86_NAN64(x))
-		return (u32)(x >> 63) << 31 | 0x7f800000u | (u32)(x >> 29 & 0x7fffff) |
-		       X86_QUIET32;
+		return (u32)(x >> 63) << 31 | 0x7f800000u | (u32)(x >> 29 & 0x7fffff) | X86_QUIET32;
 	return x86_bits32((float)x86_f64(x));
 }
 
 /* ---- lanes to vectors ---------------------------------------------------------------- */
 
-#define X86_FP_VECTORS(name, single, all, ...)                                        \
-	X86_FP_COMPUTE(name)                                                          \
-	{                                                                             \
-		union vec v = {.vuq = d}, w = {.vuq = s};                             \
-		(void)imm;                                                            \
-		for (unsigned int i = 0; i < (all); i++)                              \
-			v.single[i] = __VA_ARGS__;                                    \
-		return v.vuq;                                                         \
+#define X86_FP_VECTORS(name, single, all, ...)            \
+	X86_FP_COMPUTE(name)                              \
+	{                                                 \
+		union vec v = {.vuq = d}, w = {.vuq = s}; \
+		(void)imm;                                \
+		for (unsigned int i = 0; i < (all); i++)  \
+			v.single[i] = __VA_ARGS__;        \
+		return v.vuq;                             \
 	}
 
-#define X86_FP_FOUR(name)                                                \
-	X86_FP_VECTORS(name##ps, ud, 4, name##_32(v.ud[i], w.ud[i]))     \
-	X86_FP_VECTORS(name##ss, ud, 1, name##_32(v.ud[i], w.ud[i]))     \
-	X86_FP_VECTORS(name##pd, uq, 2, name##_64(v.uq[i], w.uq[i]))     \
+#define X86_FP_FOUR(name)                                            \
+	X86_FP_VECTORS(name##ps, ud, 4, name##_32(v.ud[i], w.ud[i])) \
+	X86_FP_VECTORS(name##ss, ud, 1, name##_32(v.ud[i], w.ud[i])) \
+	X86_FP_VECTORS(name##pd, uq, 2, name##_64(v.uq[i], w.uq[i])) \
 	X86_FP_VECTORS(name##sd, uq, 1, name##_64(v.uq[i], w.uq[i]))
 
-#define X86_FP_FOUR_IMM(name)                                                 \
-	X86_FP_VECTORS(name##ps, ud, 4, name##_32(v.ud[i], w.ud[i], imm))     \
-	X86_FP_VECTORS(name##ss, ud, 1, name##_32(v.ud[i], w.ud[i], imm))     \
-	X86_FP_VECTORS(name##pd, uq, 2, name##_64(v.uq[i], w.uq[i], imm))     \
+#define X86_FP_FOUR_IMM(name)                                             \
+	X86_FP_VECTORS(name##ps, ud, 4, name##_32(v.ud[i], w.ud[i], imm)) \
+	X86_FP_VECTORS(name##ss, ud, 1, name##_32(v.ud[i], w.ud[i], imm)) \
+	X86_FP_VECTORS(name##pd, uq, 2, name##_64(v.uq[i], w.uq[i], imm)) \
 	X86_FP_VECTORS(name##sd, uq, 1, name##_64(v.uq[i], w.uq[i], imm))
 
 /* Two neighbours of the destination, then of the source. */
-#define X86_FP_NEIGHBOURS(name, lane)                                                          \
-	X86_FP_COMPUTE(h##name##ps)                                                            \
-	{                                                                                      \
-		union vec v = {.vuq = d}, w = {.vuq = s}, r;                                   \
-		(void)imm;                                                                     \
-		for (unsigned int i = 0; i < 4; i++) {                                         \
-			const union vec *from = i < 2 ? &v : &w;                               \
-			r.ud[i] = lane##_32(from->ud[2 * i % 4], from->ud[2 * i % 4 + 1]);     \
-		}                                                                              \
-		return r.vuq;                                                                  \
-	}                                                                                      \
-	X86_FP_COMPUTE(h##name##pd)                                                            \
-	{                                                                                      \
-		(void)imm;                                                                     \
-		return (x86_v2u64){lane##_64(d[0], d[1]), lane##_64(s[0], s[1])};              \
+#define X86_FP_NEIGHBOURS(name, lane)                                                      \
+	X86_FP_COMPUTE(h##name##ps)                                                        \
+	{                                                                                  \
+		union vec v = {.vuq = d}, w = {.vuq = s}, r;                               \
+		(void)imm;                                                                 \
+		for (unsigned int i = 0; i < 4; i++) {                                     \
+			const union vec *from = i < 2 ? &v : &w;                           \
+			r.ud[i] = lane##_32(from->ud[2 * i % 4], from->ud[2 * i % 4 + 1]); \
+		}                                                                          \
+		return r.vuq;                                                              \
+	}                                                                                  \
+	X86_FP_COMPUTE(h##name##pd)                                                        \
+	{                                                                                  \
+		(void)imm;                                                                 \
+		return (x86_v2u64){lane##_64(d[0], d[1]), lane##_64(s[0], s[1])};          \
 	}
 
-#define X86_FP_TO_INT(name, source, bits, widen, control)                          \
-	X86_FP_COMPUTE(name)                                                       \
-	{                                                                          \
-		union vec w = {.vuq = s};                                          \
-		(void)d, (void)imm;                                                \
+#define X86_FP_TO_INT(name, source, bits, widen, control)                             \
+	X86_FP_COMPUTE(name)                                                          \
+	{                                                                             \
+		union vec w = {.vuq = s};                                             \
+		(void)d, (void)imm;                                                   \
 		return (x86_v2u64){x86_to_int##bits(widen(w.source[0]), control), 0}; \
 	}
 
-#define X86_FP_FROM_INT(name, lane, put, type, value)                  \
-	X86_FP_COMPUTE(name)                                           \
-	{                                                              \
-		union vec v = {.vuq = d};                              \
-		(void)imm;                                             \
-		v.lane[0] = put((type)(value)s[0]);                    \
-		return v.vuq;                                          \
+#define X86_FP_FROM_INT(name, lane, put, type, value) \
+	X86_FP_COMPUTE(name)                          \
+	{                                             \
+		union vec v = {.vuq = d};             \
+		(void)imm;                            \
+		v.lane[0] = put((type)(value)s[0]);   \
+		return v.vuq;                         \
 	}
 
 /* CF, PF, ZF of a comparison, in RFLAGS' positions. */
-#define X86_FP_COMPARE(name, lane, convert)                                        \
-	X86_FP_COMPUTE(name)                                                       \
-	{                                                                          \
-		union vec v = {.vuq = d}, w = {.vuq = s};                          \
-		double a = convert(v.lane[0]), b = convert(w.lane[0]);             \
-		(void)imm;                                                         \
-		if (__builtin_isunordered(a, b))                                   \
-			return (x86_v2u64){X86_EFLAGS_ZF | X86_EFLAGS_PF | X86_EFLAGS_CF, 0}; \
-		return (x86_v2u64){(a == b ? X86_EFLAGS_ZF : 0) |                  \
-					   (a < b ? X86_EFLAGS_CF : 0),            \
-				   0};                                             \
+#define X86_FP_COMPARE(name, lane, convert)                                                        \
+	X86_FP_COMPUTE(name)                                                                       \
+	{                                                                                          \
+		union vec v = {.vuq = d}, w = {.vuq = s};                                          \
+		double a = convert(v.lane[0]), b = convert(w.lane[0]);                             \
+		(void)imm;                                                                         \
+		if (__builtin_isunordered(a, b))                                                   \
+			return (x86_v2u64){X86_EFLAGS_ZF | X86_EFLAGS_PF | X86_EFLAGS_CF, 0};      \
+		return (x86_v2u64){(a == b ? X86_EFLAGS_ZF : 0) | (a < b ? X86_EFLAGS_CF : 0), 0}; \
 	}
 
 /* clang-format off: one operation, one line */
-X86_FP_LANE(add, a + b) X86_FP_LANE(sub, a - b) X86_FP_LANE(mul, a * b) X86_FP_LANE(div, a / b)
-X86_FP_CHOOSE(min, <) X86_FP_CHOOSE(max, >)
-X86_FP_FOUR(add) X86_FP_FOUR(sub) X86_FP_FOUR(mul) X86_FP_FOUR(div)
-X86_FP_FOUR(min) X86_FP_FOUR(max) X86_FP_FOUR(sqrt)
-X86_FP_FOUR_IMM(cmp) X86_FP_FOUR_IMM(round)
-X86_FP_VECTORS(rcpps, ud, 4, rcp_32(0, w.ud[i]))
-X86_FP_VECTORS(rcpss, ud, 1, rcp_32(0, w.ud[i]))
-X86_FP_VECTORS(rsqrtps, ud, 4, rsqrt_32(0, w.ud[i]))
-X86_FP_VECTORS(rsqrtss, ud, 1, rsqrt_32(0, w.ud[i]))
-X86_FP_VECTORS(addsubps, ud, 4, i & 1 ? add_32(v.ud[i], w.ud[i]) : sub_32(v.ud[i], w.ud[i]))
-X86_FP_VECTORS(addsubpd, uq, 2, i & 1 ? add_64(v.uq[i], w.uq[i]) : sub_64(v.uq[i], w.uq[i]))
-X86_FP_NEIGHBOURS(add, add)
-X86_FP_NEIGHBOURS(sub, sub)
+X86_FP_LANE(add, a + b)
+X86_FP_LANE(sub, a - b) X86_FP_LANE(mul, a *b) X86_FP_LANE(div, a / b) X86_FP_CHOOSE(min, <) X86_FP_CHOOSE(max, >) X86_FP_FOUR(
+	add) X86_FP_FOUR(sub) X86_FP_FOUR(mul) X86_FP_FOUR(div) X86_FP_FOUR(min) X86_FP_FOUR(max) X86_FP_FOUR(sqrt)
+	X86_FP_FOUR_IMM(cmp) X86_FP_FOUR_IMM(round) X86_FP_VECTORS(rcpps, ud, 4, rcp_32(0, w.ud[i])) X86_FP_VECTORS(
+		rcpss, ud, 1,
+		rcp_32(
+			0,
+			w.ud[i])) X86_FP_VECTORS(rsqrtps, ud, 4,
+						 rsqrt_32(0, w.ud[i])) X86_FP_VECTORS(rsqrtss, ud, 1, rsqrt_32(0, w.ud[i]))
+		X86_FP_VECTORS(addsubps, ud, 4, i & 1 ? add_32(v.ud[i], w.ud[i]) : sub_32(v.ud[i], w.ud[i])) X86_FP_VECTORS(
+			addsubpd, uq, 2,
+			i & 1 ? add_64(v.uq[i], w.uq[i])
+			      : sub_64(v.uq[i],
+				       w.uq[i])) X86_FP_NEIGHBOURS(add,
+								   add) X86_FP_NEIGHBOURS(sub, sub)
 
-X86_FP_VECTORS(cvtdq2ps, ud, 4, x86_bits32((float)w.sd[i]))
-X86_FP_VECTORS(cvtdq2pd, uq, 2, x86_bits64((double)w.sd[i]))
-X86_FP_VECTORS(cvtps2dq, ud, 4, x86_to_int32(x86_f32(w.ud[i]), X86_RC(imm)))
-X86_FP_VECTORS(cvttps2dq, ud, 4, x86_to_int32(x86_f32(w.ud[i]), X86_CHOP))
-X86_FP_VECTORS(cvtpd2dq, ud, 4, i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_RC(imm)) : 0)
-X86_FP_VECTORS(cvttpd2dq, ud, 4, i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_CHOP) : 0)
-X86_FP_VECTORS(cvtps2pd, uq, 2, x86_widen(w.ud[i]))
-X86_FP_VECTORS(cvtpd2ps, ud, 4, i < 2 ? x86_narrow(w.uq[i]) : 0)
-X86_FP_VECTORS(cvtss2sd, uq, 1, x86_widen(w.ud[i]))
-X86_FP_VECTORS(cvtsd2ss, ud, 1, x86_narrow(w.uq[i]))
+			X86_FP_VECTORS(cvtdq2ps, ud, 4, x86_bits32((float)w.sd[i])) X86_FP_VECTORS(
+				cvtdq2pd, uq, 2,
+				x86_bits64(
+					(double)w.sd
+						[i])) X86_FP_VECTORS(cvtps2dq, ud, 4,
+								     x86_to_int32(x86_f32(w.ud[i]), X86_RC(imm)))
+				X86_FP_VECTORS(cvttps2dq, ud, 4, x86_to_int32(x86_f32(w.ud[i]), X86_CHOP)) X86_FP_VECTORS(
+					cvtpd2dq, ud, 4,
+					i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_RC(imm))
+					      : 0) X86_FP_VECTORS(cvttpd2dq, ud,
+								  4, i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_CHOP) : 0)
+					X86_FP_VECTORS(cvtps2pd, uq, 2, x86_widen(w.ud[i])) X86_FP_VECTORS(
+						cvtpd2ps, ud, 4,
+						i < 2 ? x86_narrow(w.uq[i])
+						      : 0) X86_FP_VECTORS(cvtss2sd, uq,
+									  1, x86_widen(w.ud[i]))
+						X86_FP_VECTORS(cvtsd2ss, ud, 1, x86_narrow(w.uq[i]))
 
-X86_FP_FROM_INT(cvtsi2ss32, ud, x86_bits32, float, s32)
-X86_FP_FROM_INT(cvtsi2ss64, ud, x86_bits32, float, s64)
-X86_FP_FROM_INT(cvtsi2sd32, uq, x86_bits64, double, s32)
-X86_FP_FROM_INT(cvtsi2sd64, uq, x86_bits64, double, s64)
-X86_FP_TO_INT(cvtss2si32, ud, 32, x86_f32, X86_RC(imm))
-X86_FP_TO_INT(cvtss2si64, ud, 64, x86_f32, X86_RC(imm))
-X86_FP_TO_INT(cvtsd2si32, uq, 32, x86_f64, X86_RC(imm))
-X86_FP_TO_INT(cvtsd2si64, uq, 64, x86_f64, X86_RC(imm))
-X86_FP_TO_INT(cvttss2si32, ud, 32, x86_f32, X86_CHOP)
-X86_FP_TO_INT(cvttss2si64, ud, 64, x86_f32, X86_CHOP)
-X86_FP_TO_INT(cvttsd2si32, uq, 32, x86_f64, X86_CHOP)
-X86_FP_TO_INT(cvttsd2si64, uq, 64, x86_f64, X86_CHOP)
-X86_FP_COMPARE(comiss, ud, x86_f32)
-X86_FP_COMPARE(comisd, uq, x86_f64)
-X86_FP_COMPARE(ucomiss, ud, x86_f32)
-X86_FP_COMPARE(ucomisd, uq, x86_f64)
+							X86_FP_FROM_INT(cvtsi2ss32, ud, x86_bits32, float, s32) X86_FP_FROM_INT(
+								cvtsi2ss64, ud,
+								x86_bits32, float,
+								s64) X86_FP_FROM_INT(cvtsi2sd32, uq,
+										     x86_bits64,
+										     double,
+										     s32) X86_FP_FROM_INT(cvtsi2sd64,
+													  uq,
+													  x86_bits64,
+													  double,
+													  s64)
+								X86_FP_TO_INT(cvtss2si32, ud, 32, x86_f32, X86_RC(imm)) X86_FP_TO_INT(
+									cvtss2si64, ud,
+									64, x86_f32,
+									X86_RC(
+										imm)) X86_FP_TO_INT(cvtsd2si32, uq, 32, x86_f64,
+												    X86_RC(imm))
+									X86_FP_TO_INT(
+										cvtsd2si64, uq,
+										64, x86_f64,
+										X86_RC(imm)) X86_FP_TO_INT(cvttss2si32,
+													   ud,
+													   32, x86_f32, X86_CHOP)
+										X86_FP_TO_INT(cvttss2si64, ud, 64, x86_f32, X86_CHOP) X86_FP_TO_INT(
+											cvttsd2si32,
+											uq, 32,
+											x86_f64,
+											X86_CHOP)
+											X86_FP_TO_INT(
+												cvttsd2si64,
+												uq,
+												64,
+												x86_f64,
+												X86_CHOP) X86_FP_COMPARE(comiss,
+															 ud,
+															 x86_f32)
+												X86_FP_COMPARE(
+													comisd,
+													uq,
+													x86_f64)
+													X86_FP_COMPARE(
+														ucomiss,
+														ud,
+														x86_f32)
+														X86_FP_COMPARE(
+															ucomisd,
+															uq,
+															x86_f64)
 /* clang-format on */
 
 #endif

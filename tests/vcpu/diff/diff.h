@@ -135,7 +135,7 @@ struct diff_family {
 	const u8 *fx_mask;
 };
 
-extern const struct diff_family diff_sse_family; /* families_sse.c */
+extern const struct diff_family diff_sse_family;	/* families_sse.c */
 extern const struct diff_family *const diff_families[]; /* NULL-terminated */
 
 /* ---- random numbers -------------------------------------------------------------------- */
