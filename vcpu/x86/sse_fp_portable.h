@@ -278,14 +278,20 @@ static inline u32 x86_narrow(u64 x)
 
 /* clang-format off: one operation, one line */
 X86_FP_LANE(add, a + b)
-X86_FP_LANE(sub, a - b) X86_FP_LANE(mul, a *b) X86_FP_LANE(div, a / b) X86_FP_CHOOSE(min, <) X86_FP_CHOOSE(max, >) X86_FP_FOUR(
-	add) X86_FP_FOUR(sub) X86_FP_FOUR(mul) X86_FP_FOUR(div) X86_FP_FOUR(min) X86_FP_FOUR(max) X86_FP_FOUR(sqrt)
-	X86_FP_FOUR_IMM(cmp) X86_FP_FOUR_IMM(round) X86_FP_VECTORS(rcpps, ud, 4, rcp_32(0, w.ud[i])) X86_FP_VECTORS(
+X86_FP_LANE(sub, a - b)
+X86_FP_LANE(mul, a *b)
+X86_FP_LANE(div, a / b)
+X86_FP_CHOOSE(min, <)
+X86_FP_CHOOSE(max, >) X86_FP_FOUR(add) X86_FP_FOUR(sub) X86_FP_FOUR(mul) X86_FP_FOUR(
+	div) X86_FP_FOUR(min) X86_FP_FOUR(max) X86_FP_FOUR(sqrt) X86_FP_FOUR_IMM(cmp)
+	X86_FP_FOUR_IMM(round) X86_FP_VECTORS(rcpps, ud, 4, rcp_32(0, w.ud[i])) X86_FP_VECTORS(
 		rcpss, ud, 1,
-		rcp_32(
-			0,
-			w.ud[i])) X86_FP_VECTORS(rsqrtps, ud, 4,
-						 rsqrt_32(0, w.ud[i])) X86_FP_VECTORS(rsqrtss, ud, 1, rsqrt_32(0, w.ud[i]))
+		rcp_32(0,
+		       w.ud[i])) X86_FP_VECTORS(rsqrtps, ud, 4,
+						rsqrt_32(0,
+							 w.ud[i])) X86_FP_VECTORS(rsqrtss, ud, 1,
+										  rsqrt_32(0,
+											   w.ud[i]))
 		X86_FP_VECTORS(addsubps, ud, 4, i & 1 ? add_32(v.ud[i], w.ud[i]) : sub_32(v.ud[i], w.ud[i])) X86_FP_VECTORS(
 			addsubpd, uq, 2,
 			i & 1 ? add_64(v.uq[i], w.uq[i])
@@ -325,9 +331,9 @@ X86_FP_LANE(sub, a - b) X86_FP_LANE(mul, a *b) X86_FP_LANE(div, a / b) X86_FP_CH
 								X86_FP_TO_INT(cvtss2si32, ud, 32, x86_f32, X86_RC(imm)) X86_FP_TO_INT(
 									cvtss2si64, ud,
 									64, x86_f32,
-									X86_RC(
-										imm)) X86_FP_TO_INT(cvtsd2si32, uq, 32, x86_f64,
-												    X86_RC(imm))
+									X86_RC(imm)) X86_FP_TO_INT(cvtsd2si32,
+												   uq,
+												   32, x86_f64, X86_RC(imm))
 									X86_FP_TO_INT(
 										cvtsd2si64, uq,
 										64, x86_f64,
