@@ -276,95 +276,49 @@ static inline u32 x86_narrow(u64 x)
 		return (x86_v2u64){(a == b ? X86_EFLAGS_ZF : 0) | (a < b ? X86_EFLAGS_CF : 0), 0}; \
 	}
 
-/* clang-format off: one operation, one line */
-X86_FP_LANE(add, a + b)
-X86_FP_LANE(sub, a - b)
-X86_FP_LANE(mul, a *b)
-X86_FP_LANE(div, a / b)
-X86_FP_CHOOSE(min, <)
-X86_FP_CHOOSE(max, >) X86_FP_FOUR(add) X86_FP_FOUR(sub) X86_FP_FOUR(mul) X86_FP_FOUR(
-	div) X86_FP_FOUR(min) X86_FP_FOUR(max) X86_FP_FOUR(sqrt) X86_FP_FOUR_IMM(cmp)
-	X86_FP_FOUR_IMM(round) X86_FP_VECTORS(rcpps, ud, 4, rcp_32(0, w.ud[i])) X86_FP_VECTORS(
-		rcpss, ud, 1,
-		rcp_32(0,
-		       w.ud[i])) X86_FP_VECTORS(rsqrtps, ud, 4,
-						rsqrt_32(0,
-							 w.ud[i])) X86_FP_VECTORS(rsqrtss, ud, 1,
-										  rsqrt_32(0,
-											   w.ud[i]))
-		X86_FP_VECTORS(addsubps, ud, 4, i & 1 ? add_32(v.ud[i], w.ud[i]) : sub_32(v.ud[i], w.ud[i])) X86_FP_VECTORS(
-			addsubpd, uq, 2,
-			i & 1 ? add_64(v.uq[i], w.uq[i])
-			      : sub_64(v.uq[i],
-				       w.uq[i])) X86_FP_NEIGHBOURS(add,
-								   add) X86_FP_NEIGHBOURS(sub, sub)
+/* One operation, one line. */
+/* clang-format off */
+X86_FP_LANE(add, a + b) X86_FP_LANE(sub, a - b) X86_FP_LANE(mul, a * b) X86_FP_LANE(div, a / b)
+X86_FP_CHOOSE(min, <) X86_FP_CHOOSE(max, >)
+X86_FP_FOUR(add) X86_FP_FOUR(sub) X86_FP_FOUR(mul) X86_FP_FOUR(div)
+X86_FP_FOUR(min) X86_FP_FOUR(max) X86_FP_FOUR(sqrt)
+X86_FP_FOUR_IMM(cmp) X86_FP_FOUR_IMM(round)
+X86_FP_VECTORS(rcpps, ud, 4, rcp_32(0, w.ud[i]))
+X86_FP_VECTORS(rcpss, ud, 1, rcp_32(0, w.ud[i]))
+X86_FP_VECTORS(rsqrtps, ud, 4, rsqrt_32(0, w.ud[i]))
+X86_FP_VECTORS(rsqrtss, ud, 1, rsqrt_32(0, w.ud[i]))
+X86_FP_VECTORS(addsubps, ud, 4, i & 1 ? add_32(v.ud[i], w.ud[i]) : sub_32(v.ud[i], w.ud[i]))
+X86_FP_VECTORS(addsubpd, uq, 2, i & 1 ? add_64(v.uq[i], w.uq[i]) : sub_64(v.uq[i], w.uq[i]))
+X86_FP_NEIGHBOURS(add, add)
+X86_FP_NEIGHBOURS(sub, sub)
 
-			X86_FP_VECTORS(cvtdq2ps, ud, 4, x86_bits32((float)w.sd[i])) X86_FP_VECTORS(
-				cvtdq2pd, uq, 2,
-				x86_bits64(
-					(double)w.sd
-						[i])) X86_FP_VECTORS(cvtps2dq, ud, 4,
-								     x86_to_int32(x86_f32(w.ud[i]), X86_RC(imm)))
-				X86_FP_VECTORS(cvttps2dq, ud, 4, x86_to_int32(x86_f32(w.ud[i]), X86_CHOP)) X86_FP_VECTORS(
-					cvtpd2dq, ud, 4,
-					i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_RC(imm))
-					      : 0) X86_FP_VECTORS(cvttpd2dq, ud,
-								  4, i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_CHOP) : 0)
-					X86_FP_VECTORS(cvtps2pd, uq, 2, x86_widen(w.ud[i])) X86_FP_VECTORS(
-						cvtpd2ps, ud, 4,
-						i < 2 ? x86_narrow(w.uq[i])
-						      : 0) X86_FP_VECTORS(cvtss2sd, uq,
-									  1, x86_widen(w.ud[i]))
-						X86_FP_VECTORS(cvtsd2ss, ud, 1, x86_narrow(w.uq[i]))
+X86_FP_VECTORS(cvtdq2ps, ud, 4, x86_bits32((float)w.sd[i]))
+X86_FP_VECTORS(cvtdq2pd, uq, 2, x86_bits64((double)w.sd[i]))
+X86_FP_VECTORS(cvtps2dq, ud, 4, x86_to_int32(x86_f32(w.ud[i]), X86_RC(imm)))
+X86_FP_VECTORS(cvttps2dq, ud, 4, x86_to_int32(x86_f32(w.ud[i]), X86_CHOP))
+X86_FP_VECTORS(cvtpd2dq, ud, 4, i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_RC(imm)) : 0)
+X86_FP_VECTORS(cvttpd2dq, ud, 4, i < 2 ? x86_to_int32(x86_f64(w.uq[i]), X86_CHOP) : 0)
+X86_FP_VECTORS(cvtps2pd, uq, 2, x86_widen(w.ud[i]))
+X86_FP_VECTORS(cvtpd2ps, ud, 4, i < 2 ? x86_narrow(w.uq[i]) : 0)
+X86_FP_VECTORS(cvtss2sd, uq, 1, x86_widen(w.ud[i]))
+X86_FP_VECTORS(cvtsd2ss, ud, 1, x86_narrow(w.uq[i]))
 
-							X86_FP_FROM_INT(cvtsi2ss32, ud, x86_bits32, float, s32) X86_FP_FROM_INT(
-								cvtsi2ss64, ud,
-								x86_bits32, float,
-								s64) X86_FP_FROM_INT(cvtsi2sd32, uq,
-										     x86_bits64,
-										     double,
-										     s32) X86_FP_FROM_INT(cvtsi2sd64,
-													  uq,
-													  x86_bits64,
-													  double,
-													  s64)
-								X86_FP_TO_INT(cvtss2si32, ud, 32, x86_f32, X86_RC(imm)) X86_FP_TO_INT(
-									cvtss2si64, ud,
-									64, x86_f32,
-									X86_RC(imm)) X86_FP_TO_INT(cvtsd2si32,
-												   uq,
-												   32, x86_f64, X86_RC(imm))
-									X86_FP_TO_INT(
-										cvtsd2si64, uq,
-										64, x86_f64,
-										X86_RC(imm)) X86_FP_TO_INT(cvttss2si32,
-													   ud,
-													   32, x86_f32, X86_CHOP)
-										X86_FP_TO_INT(cvttss2si64, ud, 64, x86_f32, X86_CHOP) X86_FP_TO_INT(
-											cvttsd2si32,
-											uq, 32,
-											x86_f64,
-											X86_CHOP)
-											X86_FP_TO_INT(
-												cvttsd2si64,
-												uq,
-												64,
-												x86_f64,
-												X86_CHOP) X86_FP_COMPARE(comiss,
-															 ud,
-															 x86_f32)
-												X86_FP_COMPARE(
-													comisd,
-													uq,
-													x86_f64)
-													X86_FP_COMPARE(
-														ucomiss,
-														ud,
-														x86_f32)
-														X86_FP_COMPARE(
-															ucomisd,
-															uq,
-															x86_f64)
+X86_FP_FROM_INT(cvtsi2ss32, ud, x86_bits32, float, s32)
+X86_FP_FROM_INT(cvtsi2ss64, ud, x86_bits32, float, s64)
+X86_FP_FROM_INT(cvtsi2sd32, uq, x86_bits64, double, s32)
+X86_FP_FROM_INT(cvtsi2sd64, uq, x86_bits64, double, s64)
+X86_FP_TO_INT(cvtss2si32, ud, 32, x86_f32, X86_RC(imm))
+X86_FP_TO_INT(cvtss2si64, ud, 64, x86_f32, X86_RC(imm))
+X86_FP_TO_INT(cvtsd2si32, uq, 32, x86_f64, X86_RC(imm))
+X86_FP_TO_INT(cvtsd2si64, uq, 64, x86_f64, X86_RC(imm))
+X86_FP_TO_INT(cvttss2si32, ud, 32, x86_f32, X86_CHOP)
+X86_FP_TO_INT(cvttss2si64, ud, 64, x86_f32, X86_CHOP)
+X86_FP_TO_INT(cvttsd2si32, uq, 32, x86_f64, X86_CHOP)
+X86_FP_TO_INT(cvttsd2si64, uq, 64, x86_f64, X86_CHOP)
+X86_FP_COMPARE(comiss, ud, x86_f32)
+X86_FP_COMPARE(comisd, uq, x86_f64)
+X86_FP_COMPARE(ucomiss, ud, x86_f32)
+X86_FP_COMPARE(ucomisd, uq, x86_f64)
 /* clang-format on */
 
 #endif
