@@ -120,6 +120,12 @@ static double median(double *values)
 	return values[ROUNDS / 2];
 }
 
+static void row(const char *what, double ours, double floor_ns, const char *budget)
+{
+	printf("%s\t%.0f host's own fault, x%.2f\t%.0f\tns/page\t%s\n", what, floor_ns,
+	       ours / floor_ns, ours, budget);
+}
+
 int main(void)
 {
 	double host[ROUNDS];
@@ -138,12 +144,9 @@ int main(void)
 		guest[i] = guest_ns_per_page();
 	}
 	floor_ns = median(host);
-	printf("host's own anonymous fault        %8.0f ns/page\n", floor_ns);
-	printf("page made resident by madvise     %8.0f ns/page  %5.2f x\n", median(populate),
-	       populate[ROUNDS / 2] / floor_ns);
-	printf("page made resident by a touch     %8.0f ns/page  %5.2f x\n", median(touch),
-	       touch[ROUNDS / 2] / floor_ns);
-	printf("kvm_mmu_page_fault(), new page    %8.0f ns/page  %5.2f x  budget 2000\n",
-	       median(guest), guest[ROUNDS / 2] / floor_ns);
+	/* For tools/bench.py: what, floor, ours, unit, budget. */
+	row("page made resident by madvise", median(populate), floor_ns, "-");
+	row("page made resident by a touch", median(touch), floor_ns, "-");
+	row("kvm_mmu_page_fault(), new page", median(guest), floor_ns, "2000");
 	return 0;
 }

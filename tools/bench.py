@@ -59,7 +59,7 @@ def rows_of_programs(build):
                 print(f"  {source.stem}: {line}", file=sys.stderr)
 
 
-def demand_paging_rows(build, kvmu):
+def demand_paging_rows(build):
     run([sys.executable, TOOLS / "selftests.py", "--out", build / "selftests-6.12"])
     program = build / "selftests-6.12/demand_paging_test"
     for variant in demand_paging.VARIANTS:
@@ -70,7 +70,7 @@ def demand_paging_rows(build, kvmu):
             continue
         print(f"  running {variant.name} ...", file=sys.stderr, flush=True)
         figures = [demand_paging.microseconds_per_page(
-            run([kvmu, "run", "--", program, *variant.arguments]), variant)
+            run(demand_paging.command(build, program, variant)), variant)[0]
                    for _ in range(PAGING_ROUNDS)]
         # The budget speaks of plain page faults; a userfaultfd round trip has none.
         budget = "-" if variant.floor.startswith("uffd") else f"{demand_paging.BUDGET_US:g}"
@@ -111,7 +111,7 @@ def main():
     kvmu = build / "kvmu"
     try:
         rows = list(rows_of_programs(build))
-        rows += list(demand_paging_rows(build, kvmu))
+        rows += list(demand_paging_rows(build))
         rows.append(hello_row(build, kvmu))
     except (subprocess.SubprocessError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)

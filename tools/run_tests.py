@@ -95,7 +95,7 @@ def unit_tests(mode, long):
             env["KVMU_TEST_LONG"] = "1"
         yield Test(f"{mode}: unit: {entry['name']}", entry["cmd"],
                    timeout=(entry["timeout"] or 60) * SLOWNESS[mode] * (20 if long else 1),
-                   env=env, cwd=entry["workdir"], alone=not entry["is_parallel"])
+                   env=env, cwd=entry["workdir"] or build_directory(mode), alone=not entry["is_parallel"])
 
 
 def client_programs(mode):
@@ -129,10 +129,9 @@ def fetch_test(version):
 
 def demand_paging_tests(version, floors):
     executable = BUILD / f"selftests-{version}/demand_paging_test"
-    kvmu = BUILD / "kvmu"
     for variant in demand_paging.VARIANTS:
         yield Test(f"release: kernel {version}: {variant.name}",
-                   [str(kvmu), "run", "--", str(executable), *variant.arguments],
+                   demand_paging.command(BUILD, executable, variant, demand_paging.RUNS),
                    timeout=300, alone=True, skip=demand_paging.refusal(variant, floors),
                    judge=demand_paging.judge(variant, floors))
 

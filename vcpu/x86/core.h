@@ -272,7 +272,7 @@ static_assert(offsetof(struct x86_op, aux32) - offsetof(struct x86_op, dst) == 8
 		return to_->fn((cpu), to_);          \
 	} while (0)
 #else
-#define X86_GOTO(cpu, target) return (target)
+#define X86_GOTO(cpu, target) return (void)(cpu), (target)
 #endif
 
 /* ---- decoding (decode.c) ---------------------------------------------------------------- */

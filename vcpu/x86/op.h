@@ -63,7 +63,7 @@ static_assert(sizeof(struct x86_op) == 40 || sizeof(struct x86_op) == 32,
 	!defined(KVMU_NO_THREADED_OPS)
 #define X86_NEXT(cpu, op) return (op)[1].fn((cpu), (op) + 1)
 #else
-#define X86_NEXT(cpu, op) return (op) + 1
+#define X86_NEXT(cpu, op) return (void)(cpu), (op) + 1
 #endif
 
 /* A register by byte offset, in the width of the type. */
