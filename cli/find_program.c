@@ -91,8 +91,7 @@ static enum program_kind kind_of(const char *path)
 	return kind;
 }
 
-/* ---- the search -------------------------------------------------------------------------------
- */
+/* ---- the search -------------------------------------------------------------- */
 
 static bool join(char *path, const char *dir, size_t dir_length, const char *name)
 {

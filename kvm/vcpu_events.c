@@ -81,8 +81,7 @@ long do_set_vcpu_events(struct ioctl_call *call)
 	return vcpu_events_write(call->vcpu, call->data);
 }
 
-/* ---- injection ---------------------------------------------------------------------------------
- */
+/* ---- injection --------------------------------------------------------------- */
 
 /* From a program that models the interrupt controller itself. */
 long do_interrupt(struct ioctl_call *call)
@@ -103,8 +102,7 @@ long do_nmi(struct ioctl_call *call)
 	return 0;
 }
 
-/* ---- mp_state
- * ------------------------------------------------------------------------------------ */
+/* ---- mp_state ---------------------------------------------------------------- */
 
 long do_get_mp_state(struct ioctl_call *call)
 {

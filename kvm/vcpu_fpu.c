@@ -91,8 +91,7 @@ long do_set_fpu(struct ioctl_call *call)
 	return 0;
 }
 
-/* ---- XSAVE ------------------------------------------------------------------------------------
- */
+/* ---- XSAVE ------------------------------------------------------------------- */
 
 static void put(u8 *area, enum xsave_offset at, const void *value, size_t bytes)
 {
@@ -183,8 +182,7 @@ long do_set_xsave(struct ioctl_call *call)
 	return 0;
 }
 
-/* ---- XCR0
- * ---------------------------------------------------------------------------------------- */
+/* ---- XCR0 -------------------------------------------------------------------- */
 
 long do_get_xcrs(struct ioctl_call *call)
 {

@@ -60,8 +60,7 @@ bool vcpu_lapic_covers(const struct vcpu *vcpu, gpa_t gpa)
 	       align_down(gpa, PAGE_SIZE) == align_down(base, PAGE_SIZE);
 }
 
-/* ---- the guest's accesses
- * ------------------------------------------------------------------------- */
+/* ---- the guest's accesses ---------------------------------------------------- */
 
 /* False: this write would have to deliver something. */
 static bool write_reg(struct vcpu *vcpu, u32 offset, u32 value)
@@ -131,8 +130,7 @@ bool vcpu_lapic_access(struct vcpu *vcpu, struct x86_mmio_frag *frag, bool *unsu
 	return true;
 }
 
-/* ---- the program's
- * -------------------------------------------------------------------------------- */
+/* ---- the program's ----------------------------------------------------------- */
 
 long do_get_lapic(struct ioctl_call *call)
 {

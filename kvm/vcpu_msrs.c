@@ -53,8 +53,7 @@ long do_get_msr_feature_index_list(struct ioctl_call *call)
 	return copy_list(call->arg, indices, ARRAY_SIZE(feature_msrs));
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------ */
 
 typedef int msr_access(struct x86_cpu *cpu, struct kvm_msr_entry *entry);
 

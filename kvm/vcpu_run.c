@@ -120,8 +120,7 @@ static void page_out(struct vcpu *vcpu)
 		vcpu_events_read(vcpu, &run->s.regs.events);
 }
 
-/* ---- exits ------------------------------------------------------------------------------------
- */
+/* ---- exits ------------------------------------------------------------------- */
 
 static enum turn leave(struct vcpu *vcpu, u32 reason)
 {
@@ -301,8 +300,7 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 	return TURN_RETURN;
 }
 
-/* ---- running
- * --------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------- */
 
 /* Awake again?  NMIs and interrupts wake a halted CPU; nothing here wakes one that waits for SIPI.
  */

@@ -71,8 +71,7 @@ void vcpu_signals_leave(const sigset_t *saved)
 	pthread_sigmask(SIG_SETMASK, saved, NULL);
 }
 
-/* ---- what would interrupt a system call -------------------------------------------------------
- */
+/* ---- what would interrupt a system call -------------------------------------- */
 
 enum effect {
 	EFFECT_IGNORED,
@@ -143,8 +142,7 @@ bool vcpu_signal_pending(struct vcpu *vcpu)
 	return found;
 }
 
-/* ---- KVM_SET_SIGNAL_MASK
- * -------------------------------------------------------------------------- */
+/* ---- KVM_SET_SIGNAL_MASK ----------------------------------------------------- */
 
 long do_set_signal_mask(struct ioctl_call *call)
 {

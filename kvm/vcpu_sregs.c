@@ -165,8 +165,7 @@ long do_set_sregs(struct ioctl_call *call)
 	return vcpu_sregs_write(call->vcpu, call->data);
 }
 
-/* ---- sregs2: the same without the bitmap, with the PDPTEs -------------------------------------
- */
+/* ---- sregs2: the same without the bitmap, with the PDPTEs -------------------- */
 
 static bool pae_paging(const struct x86_cpu *cpu)
 {

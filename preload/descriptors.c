@@ -118,8 +118,7 @@ INTERPOSE int __openat64_2(int dirfd, const char *path, int flags)
 	return do_openat(dirfd, path, flags | O_LARGEFILE, 0);
 }
 
-/* ---- close ------------------------------------------------------------------------------------
- */
+/* ---- close ------------------------------------------------------------------- */
 
 /*
  * Forgotten before it is closed: afterwards the number may already be another
@@ -144,8 +143,7 @@ INTERPOSE void closefrom(int low)
 	real()->closefrom(low);
 }
 
-/* ---- dup ----------------------------------------------------------------------------------------
- */
+/* ---- dup --------------------------------------------------------------------- */
 
 /* @fd, if it is one, has become another name for what @old was. */
 static int alias(struct kvm_file *file, int fd)
@@ -205,8 +203,7 @@ INTERPOSE int fcntl64(int fd, int command, ...)
 	return do_fcntl(fd, command, POINTER_ARGUMENT(command));
 }
 
-/* ---- ioctl
- * --------------------------------------------------------------------------------------- */
+/* ---- ioctl ------------------------------------------------------------------- */
 
 /* Declared here: the kernel's header of Debian 12 has no UFFDIO_MOVE. */
 struct uffd_move {
@@ -260,8 +257,7 @@ INTERPOSE int ioctl(int fd, unsigned long request, ...)
 	return foreign_ioctl(fd, request, arg);
 }
 
-/* ---- read and write: KVM's descriptors have neither
- * ------------------------------------------------ */
+/* ---- read and write: KVM's descriptors have neither -------------------------- */
 
 /* -EINVAL on ours; a position is refused first where there is none. */
 static int no_io(int fd, bool at_position)

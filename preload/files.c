@@ -51,8 +51,7 @@ INTERPOSE int eaccess(const char *path, int mode)
 	return euidaccess(path, mode);
 }
 
-/* ---- stat ---------------------------------------------------------------------------------------
- */
+/* ---- stat -------------------------------------------------------------------- */
 
 static int stat_ours(struct stat *st)
 {

@@ -127,8 +127,7 @@ INTERPOSE void *mremap(void *old, size_t old_size, size_t new_size, int flags, .
 	return ret;
 }
 
-/* ---- protection and advice
- * ------------------------------------------------------------------------- */
+/* ---- protection and advice --------------------------------------------------- */
 
 INTERPOSE int mprotect(void *addr, size_t length, int prot)
 {
@@ -197,8 +196,7 @@ INTERPOSE ssize_t process_madvise(int pidfd, const struct iovec *iov, size_t nr,
 	return ret;
 }
 
-/* ---- what is mapped somewhere
- * -------------------------------------------------------------------------- */
+/* ---- what is mapped somewhere ------------------------------------------------ */
 
 /* Where the file is mapped is not known: all memory of all VMs is suspected. */
 INTERPOSE int fallocate(int fd, int mode, off_t offset, off_t length)

@@ -44,8 +44,7 @@ static struct sigaction *wanted_of(int sig)
 	return sig == SIGSEGV ? &wanted.segv : &wanted.bus;
 }
 
-/* ---- passing on -------------------------------------------------------------------------------
- */
+/* ---- passing on -------------------------------------------------------------- */
 
 static void take_default_action(int sig, const siginfo_t *info)
 {
@@ -113,8 +112,7 @@ static void handler(int sig, siginfo_t *info, void *context)
 	pass_on(sig, info, context);
 }
 
-/* ---- installing ---------------------------------------------------------------------------------
- */
+/* ---- installing -------------------------------------------------------------- */
 
 static void install_for(int sig)
 {
@@ -146,8 +144,7 @@ void signals_fork_child(void)
 	wanted.lock = 0;
 }
 
-/* ---- the program's calls
- * ---------------------------------------------------------------------------- */
+/* ---- the program's calls ----------------------------------------------------- */
 
 static bool is_kept(int sig)
 {

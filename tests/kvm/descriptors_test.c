@@ -158,8 +158,7 @@ static void no_reading_writing_or_mapping(void **state)
 	}
 }
 
-/* ---- fork --------------------------------------------------------------------------------------
- */
+/* ---- fork -------------------------------------------------------------------- */
 
 static int in_child(int (*fn)(const struct fixture *f), const struct fixture *f)
 {
@@ -239,8 +238,7 @@ static void a_vfork_child_may_close(void **state)
 	assert_int_equal(f->run->exit_reason, KVM_EXIT_HLT);
 }
 
-/* ---- leaks
- * --------------------------------------------------------------------------------------- */
+/* ---- leaks ------------------------------------------------------------------- */
 
 static void one_life(void)
 {

@@ -188,8 +188,7 @@ static void sign_extended_requests_are_the_same(void **state)
 	assert_int_equal(ioctl(f->vcpu, (unsigned long)(long)request, &regs), 0);
 }
 
-/* ---- structures --------------------------------------------------------------------------------
- */
+/* ---- structures -------------------------------------------------------------- */
 
 static void bad_structures(void **state)
 {
@@ -250,8 +249,7 @@ static void lists_too_short_are_e2big(void **state)
 	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_MSRS, &msrs), E2BIG);
 }
 
-/* ---- slots
- * ------------------------------------------------------------------------------------------ */
+/* ---- slots ------------------------------------------------------------------- */
 
 struct slot_row {
 	const char *name;

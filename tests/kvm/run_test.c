@@ -182,8 +182,7 @@ static void immediate_exit_takes_the_answer(void **state)
 	assert_int_equal(get_regs(f).rax & 0xff, 0x99);
 }
 
-/* ---- signals ------------------------------------------------------------------------------------
- */
+/* ---- signals ----------------------------------------------------------------- */
 
 static volatile sig_atomic_t handled;
 
@@ -354,8 +353,7 @@ static void a_second_processor_waits_to_be_started(void **state)
 	handle(SIGUSR1, SIG_DFL);
 }
 
-/* ---- threads
- * --------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------- */
 
 struct runner {
 	struct fixture *f;
@@ -395,8 +393,7 @@ static void two_threads_take_turns(void **state)
 	assert_int_equal(get_regs(f).rip, FIXTURE_CODE + 9);
 }
 
-/* ---- memory that goes away
- * -------------------------------------------------------------------------- */
+/* ---- memory that goes away --------------------------------------------------- */
 
 #define HOLE 0x40000ul
 
@@ -469,8 +466,7 @@ static void memory_replaced_under_a_guest_is_the_new(void **state)
 	handle(SIGUSR1, SIG_DFL);
 }
 
-/* ---- the program's own faults
- * ---------------------------------------------------------------------- */
+/* ---- the program's own faults ------------------------------------------------ */
 
 static sigjmp_buf after_fault;
 static void *volatile fault_address;

@@ -259,8 +259,7 @@ static void sparse_ranges_are_not_searched(void **state)
 	table_teardown(&t);
 }
 
-/* ---- cache maintenance ------------------------------------------------------------------------
- */
+/* ---- cache maintenance ------------------------------------------------------- */
 
 static void normal_memory_is_cleaned_as_far_as_the_range_goes(void **state)
 {
@@ -281,8 +280,7 @@ static void normal_memory_is_cleaned_as_far_as_the_range_goes(void **state)
 	}
 }
 
-/* ---- faults that meet --------------------------------------------------------------------------
- */
+/* ---- faults that meet -------------------------------------------------------- */
 
 static enum kvm_pgtable_prot prot_at(struct test_table *t, u64 addr)
 {
@@ -357,8 +355,7 @@ static void presets_save_the_mmu_a_write(void **state)
 	}
 }
 
-/* ---- the check itself can fail ------------------------------------------------------------------
- */
+/* ---- the check itself can fail ----------------------------------------------- */
 
 static void the_structural_check_sees_damage(void **state)
 {

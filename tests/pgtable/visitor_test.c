@@ -329,8 +329,7 @@ static void absent_entries_are_shown_as_leaves(void **state)
 	assert_string_equal(trace.text, "l2l2l3");
 }
 
-/* ---- what the operations make of it ------------------------------------------------------------
- */
+/* ---- what the operations make of it ------------------------------------------ */
 
 static void wrprotect_of_nothing_tells_only_a_fault(void **state)
 {

@@ -348,8 +348,7 @@ extern const struct x86_family_entry x86_family_descriptor[];
 /* Far JMP, CALL, RET (exec_far.c). */
 x86_op_fn *x86_select_far_branch(struct x86_decode *d);
 
-/* ---- state (regs.c)
- * ------------------------------------------------------------------------------ */
+/* ---- state (regs.c) ---------------------------------------------------------- */
 
 /* Recompute the mode word, the TLB bank and segment bases. */
 void x86_update_mode(struct x86_cpu *cpu);

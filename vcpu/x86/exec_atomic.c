@@ -164,8 +164,7 @@ DEFINE_XADD(16)
 DEFINE_XADD(32)
 DEFINE_XADD(64)
 
-/* ---- CMPXCHG ------------------------------------------------------------------------------------
- */
+/* ---- CMPXCHG ----------------------------------------------------------------- */
 
 #define ACC(bits) X86_REG(cpu, X86_RAX * 8, const u##bits)
 #define CMPXCHG_FLAGS(bits)                                                            \
@@ -215,8 +214,7 @@ DEFINE_CMPXCHG(16)
 DEFINE_CMPXCHG(32)
 DEFINE_CMPXCHG(64)
 
-/* ---- CMPXCHG8B and CMPXCHG16B
- * -------------------------------------------------------------------- */
+/* ---- CMPXCHG8B and CMPXCHG16B ------------------------------------------------ */
 
 static u64 pair32(const struct x86_cpu *cpu, enum x86_reg high, enum x86_reg low)
 {
@@ -290,8 +288,7 @@ X86_HANDLER(cmpxchg16b_m)
 	X86_NEXT(cpu, op);
 }
 
-/* ---- selection
- * ---------------------------------------------------------------------------------------- */
+/* ---- selection --------------------------------------------------------------- */
 
 struct exchange_ops {
 	x86_op_fn *reg[4], *mem[4], *lock[4];

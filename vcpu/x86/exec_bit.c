@@ -218,8 +218,7 @@ DEFINE_SCAN_SELECT(tzcnt)
 DEFINE_SCAN_SELECT(lzcnt)
 DEFINE_SCAN_SELECT(popcnt)
 
-/* ---- BMI1 and BMI2 ----------------------------------------------------------------------------
- */
+/* ---- BMI1 and BMI2 ----------------------------------------------------------- */
 
 /*
  * A computation from v (the register or memory source) and w (the other
@@ -338,8 +337,7 @@ DEFINE_BMI_SELECT(bextr, 1, 2)
 DEFINE_BMI_SELECT(pdep, 2, 1)
 DEFINE_BMI_SELECT(pext, 2, 1)
 
-/* ---- CRC32 (the Castagnoli polynomial, reflected) ---------------------------------------------
- */
+/* ---- CRC32 (the Castagnoli polynomial, reflected) ---------------------------- */
 
 static u32 crc32c(u32 crc, u64 data, unsigned int bits)
 {

@@ -137,8 +137,7 @@ static x86_op_fn *select_jcc(struct x86_decode *d)
 	return (d->mode & X86_MODE_CS64 ? fast : legacy)[d->insn->opcode & 15];
 }
 
-/* ---- JMP --------------------------------------------------------------------------------------
- */
+/* ---- JMP --------------------------------------------------------------------- */
 
 X86_HANDLER(jmp_direct64)
 {
@@ -216,8 +215,7 @@ static x86_op_fn *select_jmp(struct x86_decode *d)
 	return select_indirect(d, &ops);
 }
 
-/* ---- CALL ---------------------------------------------------------------------------------------
- */
+/* ---- CALL -------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) const struct x86_op *
 call64(struct x86_cpu *cpu, const struct x86_op *op, u64 target)
@@ -306,8 +304,7 @@ static x86_op_fn *select_call(struct x86_decode *d)
 	return select_indirect(d, &ops);
 }
 
-/* ---- RET ----------------------------------------------------------------------------------------
- */
+/* ---- RET --------------------------------------------------------------------- */
 
 static __attribute__((noinline)) const struct x86_op *ret64_slow(struct x86_cpu *cpu,
 								 const struct x86_op *op)
@@ -359,8 +356,7 @@ static x86_op_fn *select_ret(struct x86_decode *d)
 	return d->mode & X86_MODE_CS64 ? ret64 : ret_any;
 }
 
-/* ---- LOOP, JCXZ
- * ------------------------------------------------------------------------------------ */
+/* ---- LOOP, JCXZ -------------------------------------------------------------- */
 
 /* RCX in the width of addresses. */
 static u64 count(const struct x86_cpu *cpu, const struct x86_op *op)

@@ -196,8 +196,7 @@ static x86_op_fn *select_load_far_pointer(struct x86_decode *d)
 	return load_far_pointer;
 }
 
-/* ---- descriptor table registers
- * ----------------------------------------------------------------------------- */
+/* ---- descriptor table registers ---------------------------------------------- */
 
 static unsigned int base_bytes(const struct x86_cpu *cpu)
 {
@@ -385,8 +384,7 @@ static x86_op_fn *select_word_load(struct x86_decode *d)
 	}
 }
 
-/* ---- LAR, LSL, VERR, VERW
- * ----------------------------------------------------------------------------------- */
+/* ---- LAR, LSL, VERR, VERW ---------------------------------------------------- */
 
 enum query {
 	QUERY_LAR,

@@ -112,8 +112,7 @@ static const struct x86_op *go_far(struct x86_cpu *cpu, const struct x86_segment
 	return x86_done_at(cpu, cpu->op, rip);
 }
 
-/* ---- JMP and CALL far ---------------------------------------------------------------------------
- */
+/* ---- JMP and CALL far -------------------------------------------------------- */
 
 struct far_pointer {
 	u16 selector;
@@ -171,8 +170,7 @@ X86_HANDLER(call_far)
 	return go_far(cpu, &cs, p.offset);
 }
 
-/* ---- the stack, read without moving it
- * --------------------------------------------------------------- */
+/* ---- the stack, read without moving it --------------------------------------- */
 
 struct popper {
 	u64 rsp;
@@ -211,8 +209,7 @@ static struct x86_segment outer_stack(struct x86_cpu *cpu, u16 selector, u8 rpl,
 	return x86_check_stack_segment(cpu, selector, rpl, X86_GP);
 }
 
-/* ---- RET far
- * -------------------------------------------------------------------------------------------- */
+/* ---- RET far ----------------------------------------------------------------- */
 
 static const struct x86_op *ret_far_real(struct x86_cpu *cpu, const struct x86_op *op, u64 rip,
 					 u16 selector, u64 rsp)
@@ -279,9 +276,7 @@ x86_op_fn *x86_select_far_branch(struct x86_decode *d)
 	return d->insn->mnemonic == ZYDIS_MNEMONIC_JMP ? jmp_far : call_far;
 }
 
-/* ---- IRET
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- IRET -------------------------------------------------------------------- */
 
 static u64 iret_flags_mask(const struct x86_cpu *cpu, unsigned int size)
 {
@@ -408,8 +403,7 @@ static x86_op_fn *select_iret(struct x86_decode *d)
 	return iret_op;
 }
 
-/* ---- SYSCALL, SYSRET
- * ------------------------------------------------------------------------------------------ */
+/* ---- SYSCALL, SYSRET --------------------------------------------------------- */
 
 /* The flat segments these instructions put into the hidden parts. */
 static void flat_code(struct x86_cpu *cpu, u16 selector, u8 dpl, bool code64)

@@ -178,8 +178,7 @@ static x86_op_fn *select_movsx(struct x86_decode *d)
 	return select_extend(d, &ops);
 }
 
-/* ---- LEA, CBW.., BSWAP, MOVBE, XLAT
- * -------------------------------------------------------------- */
+/* ---- LEA, CBW.., BSWAP, MOVBE, XLAT ------------------------------------------ */
 
 #define DEFINE_LEA(bits)                                              \
 	X86_HANDLER(lea##bits)                                        \
@@ -309,6 +308,20 @@ X86_HANDLER(xlat_op)
 	X86_NEXT(cpu, op);
 }
 
+/* AL follows the carry; what assemblers do not know and processors have (SDM vol. 2 leaves D6
+ * blank). */
+X86_HANDLER(salc_op)
+{
+	X86_SET_REG8(cpu, X86_RAX * 8, x86_carry(cpu) ? 0xff : 0);
+	X86_NEXT(cpu, op);
+}
+
+static x86_op_fn *select_salc(struct x86_decode *d)
+{
+	(void)d;
+	return salc_op;
+}
+
 static x86_op_fn *select_xlat(struct x86_decode *d)
 {
 	for (unsigned int n = 0; n < d->insn->operand_count; n++) {
@@ -320,8 +333,7 @@ static x86_op_fn *select_xlat(struct x86_decode *d)
 	return NULL;
 }
 
-/* ---- CMOVcc and SETcc
- * ----------------------------------------------------------------------------- */
+/* ---- CMOVcc and SETcc -------------------------------------------------------- */
 
 /* The memory operand is read, and a 32-bit destination zero-extended, whatever the condition. */
 #define CMOV(cc, form, read, bits)                                                   \
@@ -378,8 +390,7 @@ static x86_op_fn *select_setcc(struct x86_decode *d)
 	return form < 0 ? NULL : ops[d->insn->opcode & 15][form];
 }
 
-/* ---- the stack
- * ------------------------------------------------------------------------------------- */
+/* ---- the stack --------------------------------------------------------------- */
 
 /* RSP moved by @delta as the stack's width demands: in 16-bit stacks only SP changes. */
 static u64 moved_rsp(const struct x86_cpu *cpu, s64 delta)
@@ -508,8 +519,7 @@ static x86_op_fn *select_pop(struct x86_decode *d)
 	return by_slot(d, pop_r16_flat, pop_r64_flat, pop_r16, pop_r32);
 }
 
-/* ---- PUSHA, POPA
- * -------------------------------------------------------------------------------------- */
+/* ---- PUSHA, POPA ------------------------------------------------------------- */
 
 /*
  * All eight slots are checked before the first is written; then faults can
@@ -559,8 +569,7 @@ static x86_op_fn *select_popa(struct x86_decode *d)
 	return d->insn->mnemonic == ZYDIS_MNEMONIC_POPA ? popa16 : popa32;
 }
 
-/* ---- ENTER, LEAVE
- * ---------------------------------------------------------------------------------------- */
+/* ---- ENTER, LEAVE ------------------------------------------------------------ */
 
 static u64 load_slot(struct x86_cpu *cpu, u64 rsp, unsigned int bytes)
 {
@@ -668,8 +677,7 @@ static x86_op_fn *select_enter(struct x86_decode *d)
 	return enter_op;
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------- */
 
 #define CMOV_ENTRY(name)                               \
 	{                                              \
@@ -697,6 +705,7 @@ const struct x86_family_entry x86_family_move[] = {
 	{ZYDIS_MNEMONIC_BSWAP, select_bswap},
 	{ZYDIS_MNEMONIC_MOVBE, select_movbe},
 	{ZYDIS_MNEMONIC_XLAT, select_xlat},
+	{ZYDIS_MNEMONIC_SALC, select_salc},
 	{ZYDIS_MNEMONIC_CBW, select_cbw},
 	{ZYDIS_MNEMONIC_CWDE, select_cwde},
 	{ZYDIS_MNEMONIC_CDQE, select_cdqe},

@@ -17,8 +17,7 @@ typedef __int128 s128;
 	x86_cc_result(cpu, X86_SI##bits, (s64)(s##bits)(low), \
 		      (overflow) ? X86_EFLAGS_CF | X86_EFLAGS_OF : 0)
 
-/* ---- MUL and IMUL with one operand ------------------------------------------------------------
- */
+/* ---- MUL and IMUL with one operand ------------------------------------------- */
 
 #define MUL8(name, type, wide, form, read)                           \
 	X86_HANDLER(name##_##form##8)                                \
@@ -72,8 +71,7 @@ static x86_op_fn *select_one(struct x86_decode *d, const struct one_operand_ops 
 DEFINE_ONE_SELECT(mul)
 DEFINE_ONE_SELECT(imul)
 
-/* ---- IMUL with two and three operands -----------------------------------------------------------
- */
+/* ---- IMUL with two and three operands ---------------------------------------- */
 
 #define IMUL(bits, wide, form, read, factor)                   \
 	X86_HANDLER(imul_##form##bits)                         \
@@ -114,8 +112,7 @@ static x86_op_fn *select_imul_any(struct x86_decode *d)
 	return ops[visible == 3][form == X86_FORM_RM][x86_size_index(d->op->size)];
 }
 
-/* ---- MULX
- * ------------------------------------------------------------------------------------------ */
+/* ---- MULX -------------------------------------------------------------------- */
 
 /* dst takes the upper half, aux the lower; the upper one wins when they are the same register. */
 #define MULX(bits, wide, form, read)                          \
@@ -148,8 +145,7 @@ static x86_op_fn *select_mulx(struct x86_decode *d)
 	return ops[mem][d->op->size == 8];
 }
 
-/* ---- DIV and IDIV: #DE for 0 and for a quotient that does not fit
- * ------------------------------------ */
+/* ---- DIV and IDIV: #DE for 0 and for a quotient that does not fit ------------ */
 
 #define DIV8(name, type, wide, form, read)                                                     \
 	X86_HANDLER(name##_##form##8)                                                          \
@@ -259,8 +255,7 @@ BOTH(IDIV64, 64)
 DEFINE_ONE_SELECT(div)
 DEFINE_ONE_SELECT(idiv)
 
-/* ---- ADCX and ADOX: one flag in and out
- * ---------------------------------------------------------------- */
+/* ---- ADCX and ADOX: one flag in and out -------------------------------------- */
 
 #define ADX(name, flag, bits, form, read)                                                 \
 	X86_HANDLER(name##_##form##bits)                                                  \
@@ -293,8 +288,7 @@ DEFINE_ONE_SELECT(idiv)
 DEFINE_ADX(adcx, X86_EFLAGS_CF)
 DEFINE_ADX(adox, X86_EFLAGS_OF)
 
-/* ---- decimal arithmetic (16- and 32-bit code only)
- * ----------------------------------------------------- */
+/* ---- decimal arithmetic (16- and 32-bit code only) --------------------------- */
 
 /* Flags of an 8-bit result, with CF and AF given. */
 static void set_decimal_flags(struct x86_cpu *cpu, u8 result, u32 cf_af)

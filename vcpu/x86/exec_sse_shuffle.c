@@ -55,8 +55,7 @@ X86_SSE_LANES(pblendw, MEM16, 8, r->uw[i] = (imm >> i & 1 ? s : d)->uw[i])
 X86_SSE_LANES(blendps, MEM16, 4, r->ud[i] = (imm >> i & 1 ? s : d)->ud[i])
 X86_SSE_LANES(blendpd, MEM16, 2, r->uq[i] = (imm >> i & 1 ? s : d)->uq[i])
 
-/* ---- widening; a memory source has only the bytes that are used ---------------------------------
- */
+/* ---- widening; a memory source has only the bytes that are used -------------- */
 
 X86_SSE_LANES(pmovsxbw, x86_src64, 8, r->sw[i] = s->sb[i])
 X86_SSE_LANES(pmovsxbd, x86_src32, 4, r->sd[i] = s->sb[i])

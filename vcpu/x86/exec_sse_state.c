@@ -189,8 +189,7 @@ x86_op_fn *x86_select_fxrstor(struct x86_decode *d)
 	return select_fx(d, fxrstor_mem);
 }
 
-/* ---- XSAVE, XSAVEC ----------------------------------------------------------------------------
- */
+/* ---- XSAVE, XSAVEC ----------------------------------------------------------- */
 
 /* What the instruction is asked to move: RFBM (SDM vol. 1, 13.7). */
 static u64 requested(struct x86_cpu *cpu, const struct x86_op *op)
@@ -267,8 +266,7 @@ x86_op_fn *x86_select_xsavec(struct x86_decode *d)
 	return select_xsave(d, xsavec_mem);
 }
 
-/* ---- XRSTOR
- * -------------------------------------------------------------------------------------- */
+/* ---- XRSTOR ------------------------------------------------------------------ */
 
 /* XSTATE_BV of a header that may be restored; #GP otherwise (SDM vol. 1, 13.8). */
 static u64 checked_header(struct x86_cpu *cpu, const u8 *image, bool *compact)

@@ -79,8 +79,7 @@ static inline u64 destination(struct x86_cpu *cpu, const struct x86_op *op, unsi
 	return off;
 }
 
-/* ---- one element --------------------------------------------------------------------------------
- */
+/* ---- one element ------------------------------------------------------------- */
 
 #define DEFINE_ELEMENTS(bits)                                                                     \
 	static inline void movs_element##bits(struct x86_cpu *cpu, const struct x86_op *op)       \
@@ -129,8 +128,7 @@ DEFINE_ELEMENTS(16)
 DEFINE_ELEMENTS(32)
 DEFINE_ELEMENTS(64)
 
-/* ---- runs inside a page
- * ---------------------------------------------------------------------------- */
+/* ---- runs inside a page ------------------------------------------------------ */
 
 /* As x86_span(), asking the TLB first. */
 static unsigned int span(struct x86_cpu *cpu, u64 addr, u64 bytes, bool write, void **ptr)
@@ -244,8 +242,7 @@ static u64 no_run(struct x86_cpu *cpu, const struct x86_op *op, u64 count)
 	return 0;
 }
 
-/* ---- repetition
- * --------------------------------------------------------------------------------------- */
+/* ---- repetition -------------------------------------------------------------- */
 
 /*
  * Must the rest wait?  After an element that touched a device too: what user

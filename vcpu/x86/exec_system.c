@@ -175,8 +175,7 @@ x86_op_fn *x86_select_mov_system(struct x86_decode *d)
 	return control ? mov_from_cr : mov_from_dr;
 }
 
-/* ---- flags --------------------------------------------------------------------------------------
- */
+/* ---- flags ------------------------------------------------------------------- */
 
 static bool vm86_iopl_fault(const struct x86_cpu *cpu)
 {
@@ -353,8 +352,7 @@ X86_HANDLER(stac_op)
 	X86_NEXT(cpu, op);
 }
 
-/* ---- MSRs, CPUID, time
- * ------------------------------------------------------------------------------ */
+/* ---- MSRs, CPUID, time ------------------------------------------------------- */
 
 static void set_edx_eax(struct x86_cpu *cpu, u64 value)
 {
@@ -467,8 +465,7 @@ static x86_op_fn *select_rdrand(struct x86_decode *d)
 	return rdrand_op;
 }
 
-/* ---- FS and GS bases
- * ------------------------------------------------------------------------------------ */
+/* ---- FS and GS bases --------------------------------------------------------- */
 
 X86_HANDLER(swapgs_op)
 {
@@ -525,8 +522,7 @@ static x86_op_fn *select_base(struct x86_decode *d)
 	return read ? rdbase_op : wrbase_op;
 }
 
-/* ---- TLB, caches, waiting
- * -------------------------------------------------------------------------------------- */
+/* ---- TLB, caches, waiting ---------------------------------------------------- */
 
 X86_HANDLER(invlpg_op)
 {
@@ -647,9 +643,7 @@ X86_HANDLER(vmcall_op)
 	return x86_done(cpu, op);
 }
 
-/* ---- XCR0
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- XCR0 -------------------------------------------------------------------- */
 
 static void require_osxsave(struct x86_cpu *cpu, const struct x86_op *op)
 {
@@ -680,9 +674,7 @@ X86_HANDLER(xsetbv_op)
 	return x86_done(cpu, op);
 }
 
-/* ---- the table
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------- */
 
 #define PLAIN(name)                                           \
 	static x86_op_fn *select_##name(struct x86_decode *d) \

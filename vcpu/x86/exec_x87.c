@@ -121,8 +121,7 @@ static const struct x86_op *fnstsw(struct x86_cpu *cpu, const struct x86_op *op)
 	X86_NEXT(cpu, op);
 }
 
-/* ---- environment and whole state: op->size is that of the environment, 14 or 28
- * ------------------ */
+/* ---- environment and whole state: op->size is that of the environment, 14 or 28 ---- */
 
 static void put(u8 *to, u32 value, unsigned int bytes)
 {
@@ -215,8 +214,7 @@ static const struct x86_op *frstor(struct x86_cpu *cpu, const struct x86_op *op)
 	X86_NEXT(cpu, op);
 }
 
-/* ---- what computes: op->aux opcode, op->aux32 ModRM, op->size bytes of memory
- * ------------------------ */
+/* ---- what computes: op->aux opcode, op->aux32 ModRM, op->size bytes of memory ---- */
 
 #if X87_NATIVE
 
@@ -264,8 +262,7 @@ static const struct x86_op *compute_store(struct x86_cpu *cpu, const struct x86_
 
 #endif
 
-/* ---- selection
- * -------------------------------------------------------------------------------------------- */
+/* ---- selection --------------------------------------------------------------- */
 
 static bool refused(const struct x86_decode *d)
 {

@@ -205,8 +205,7 @@ static void long_mode(struct x86_cpu *cpu, struct delivery *d)
 	commit(cpu, d);
 }
 
-/* ---- 16- and 32-bit -----------------------------------------------------------------------------
- */
+/* ---- 16- and 32-bit ---------------------------------------------------------- */
 
 /* Words of @bytes each, the first pushed first. */
 static void push_frame(struct x86_cpu *cpu, struct delivery *d, const u32 *words, unsigned int nr,
@@ -301,8 +300,7 @@ void x86_vector_through_idt(struct x86_cpu *cpu, const struct x86_event *event, 
 	cpu->halted = false;
 }
 
-/* ---- taking interrupts
- * ------------------------------------------------------------------------------ */
+/* ---- taking interrupts ------------------------------------------------------- */
 
 bool x86_interrupts_open(const struct x86_cpu *cpu)
 {

@@ -113,8 +113,7 @@ static void serve_requests(struct x86_cpu *cpu)
 	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
 }
 
-/* ---- what ended an instruction ------------------------------------------------------------------
- */
+/* ---- what ended an instruction ----------------------------------------------- */
 
 static void note_mmio(struct x86_cpu *cpu)
 {
@@ -215,8 +214,7 @@ static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
 	}
 }
 
-/* ---- executing
- * --------------------------------------------------------------------------------------- */
+/* ---- executing --------------------------------------------------------------- */
 
 static void execute(struct x86_cpu *cpu, const struct x86_op *op)
 {

@@ -119,8 +119,7 @@ static void report(const struct diff_case *c, const struct diff_result *native,
 		print_fx(c, native, interp);
 }
 
-/* ---- comparison -------------------------------------------------------------------------------
- */
+/* ---- comparison -------------------------------------------------------------- */
 
 static bool same_fx(const struct diff_case *c, const struct diff_fx *a, const struct diff_fx *b)
 {
@@ -180,8 +179,7 @@ static const char *compare(const struct diff_case *c, const struct diff_result *
 	return NULL;
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------
- */
+/* ---- the loop ---------------------------------------------------------------- */
 
 /* Operand bytes of this case into @memory, as far as they fall into it. */
 static void patch_memory(const struct diff_case *c, u8 *memory)

@@ -66,6 +66,7 @@ static const struct diff_template integer_templates[] = {
 	{M(BSWAP), "r", DQ, 0},
 	{M(MOVBE), "rm|mr", WIDE, 0},
 	{M(XLAT), "", 0, 0},
+	{M(SALC), "", 0, DIFF_ONLY32},
 	{M(CBW), "", 0, 0},
 	{M(CWDE), "", 0, 0},
 	{M(CDQE), "", 0, DIFF_ONLY64},

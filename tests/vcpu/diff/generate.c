@@ -71,8 +71,7 @@ static bool one_in(u32 n)
 	return diff_below(n) == 0;
 }
 
-/* ---- operands of templates ----------------------------------------------------------------------
- */
+/* ---- operands of templates --------------------------------------------------- */
 
 static ZydisRegister gpr(unsigned int bytes, unsigned int n)
 {
@@ -233,8 +232,7 @@ static bool fill_operand(ZydisEncoderOperand *o, char letter, unsigned int size,
 	}
 }
 
-/* ---- instructions from templates
- * -------------------------------------------------------------------- */
+/* ---- instructions from templates --------------------------------------------- */
 
 /* One of the alternatives of @spec, and its length. */
 static const char *choose_form(const char *spec, size_t *len)
@@ -304,8 +302,7 @@ static bool from_template(struct diff_case *c)
 	return true;
 }
 
-/* ---- instructions from random bytes
- * ------------------------------------------------------------------- */
+/* ---- instructions from random bytes ------------------------------------------ */
 
 static void random_bytes(struct diff_case *c)
 {
@@ -337,8 +334,7 @@ static void random_bytes(struct diff_case *c)
 	c->len = 15;
 }
 
-/* ---- decoding
- * --------------------------------------------------------------------------------------------- */
+/* ---- decoding ---------------------------------------------------------------- */
 
 /* Vector instructions are those with a vector operand, MXCSR or x87 state. */
 static bool is_string_or_general(const struct diff_case *c)
@@ -418,8 +414,7 @@ static bool operands_acceptable(const struct diff_case *c)
 	return true;
 }
 
-/* ---- the state
- * -------------------------------------------------------------------------------------------- */
+/* ---- the state --------------------------------------------------------------- */
 
 /* Register number for address computation, -1 for none and RIP. */
 static int number_of(ZydisRegister r)

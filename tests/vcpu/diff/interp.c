@@ -48,8 +48,7 @@ void x86_unsupported(struct x86_cpu *cpu)
 	unwind(cpu, DIFF_NOT_SELECTED, 0);
 }
 
-/* ---- memory: a flat space with the scratch pages in it ----------------------------------------
- */
+/* ---- memory: a flat space with the scratch pages in it ----------------------- */
 
 #define PF_PRESENT 1u
 #define PF_WRITE   2u
@@ -156,8 +155,7 @@ static void fill_tlb(struct x86_cpu *cpu)
 	}
 }
 
-/* ---- what other files of the interpreter would supply ------------------------------------------
- */
+/* ---- what other files of the interpreter would supply ------------------------ */
 
 x86_op_fn *x86_select_mov_system(struct x86_decode *d)
 {
@@ -171,8 +169,7 @@ x86_op_fn *x86_select_pushpop_seg(struct x86_decode *d)
 	return NULL;
 }
 
-/* ---- running
- * -------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------- */
 
 static const struct x86_op *stop(struct x86_cpu *cpu, const struct x86_op *op)
 {

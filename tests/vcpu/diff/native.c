@@ -215,8 +215,7 @@ static void catch_exceptions(void)
 		sigaction(signals[i], &sa, NULL);
 }
 
-/* ---- interface ----------------------------------------------------------------------------------
- */
+/* ---- interface --------------------------------------------------------------- */
 
 static bool map_at(u64 addr, size_t bytes, int prot)
 {

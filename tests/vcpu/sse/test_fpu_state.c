@@ -180,8 +180,7 @@ static void test_mmx_forms_not_taken(void **unused)
 	}
 }
 
-/* ---- the instructions, against the host's ------------------------------------------------------
- */
+/* ---- the instructions, against the host's ------------------------------------ */
 
 static void compare_instruction(const char *bytes, unsigned int len, u32 rfbm)
 {

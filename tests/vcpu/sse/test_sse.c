@@ -125,8 +125,7 @@ static void visit_all(visit_fn *visit)
 				visit_opcode(map, prefixes[p], (u8)opcode, visit);
 }
 
-/* ---- comparing --------------------------------------------------------------------------------
- */
+/* ---- comparing --------------------------------------------------------------- */
 
 static void print_insn(const struct insn *insn)
 {
@@ -261,8 +260,7 @@ static void test_unmasked_exceptions_like_host(void **unused)
 	assert_int_equal(nr_wrong, 0);
 }
 
-/* ---- every mnemonic of the table is reached
- * -------------------------------------------------------- */
+/* ---- every mnemonic of the table is reached ---------------------------------- */
 
 static bool seen[ZYDIS_MNEMONIC_MAX_VALUE + 1];
 
