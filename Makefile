@@ -30,7 +30,7 @@ endif
 
 MODES := release debug asan ubsan tsan permuted
 
-.PHONY: all build run test test-long bench format check help clean
+.PHONY: all build run test test-long bench fuzz-cpu format check help clean
 
 all: build
 
@@ -67,6 +67,12 @@ bench:
 	@$(MAKE) --no-print-directory build MODE=release PURPOSE=bench
 	@tools/bench.py build
 
+# Random instructions against the host's own CPU, until stopped or a difference is found.
+fuzz-cpu:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build PURPOSE=test TARGETS=tests/vcpu/diff/vcpu_diff
+	@$(BUILD)/tests/vcpu/diff/vcpu_diff --forever
+
 # The static checks alone: seconds, and part of `make test`.
 check:
 	@tools/setup.sh test
@@ -85,6 +91,7 @@ help:
 	@echo 'make test       everything that must pass: unit tests, KVM programs, all build modes, checks'
 	@echo 'make test-long  the same with longer random and stress runs'
 	@echo 'make bench      the budget table: our figures beside their floors, measured now'
+	@echo 'make fuzz-cpu   random instructions against this CPU until one differs; Ctrl-C ends it'
 	@echo 'make check      only the static checks (layers, headers, sizes, formatting)'
 	@echo 'make format     run clang-format on all sources'
 	@echo 'make clean      remove the build directories; .cache (unpacked kernel source) stays'
