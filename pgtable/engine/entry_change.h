@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one way an entry of a live tree changes.  Every change is seen here as
+ * How an entry of a live tree changes; the runs of op_map.h, op_unmap.h and
+ * op_attr.h batch the same for consecutive pages.  A change is seen here as
  * (old, new, level, shared): it is held against the table of legal transitions,
  * the live entries of its table page are counted, and what flush it owes is
  * noted.
