@@ -108,8 +108,10 @@ enum program_kind find_program(const char *name, char *path)
 	enum program_kind best = PROGRAM_NOT_FOUND;
 
 	if (strchr(name, '/')) {
-		snprintf(path, PATH_MAX, "%s", name);
-		return strlen(name) < PATH_MAX ? kind_of(path) : PROGRAM_NOT_FOUND;
+		if (strlen(name) >= PATH_MAX)
+			return PROGRAM_NOT_FOUND;
+		strcpy(path, name);
+		return kind_of(path);
 	}
 	for (dir = dir ? dir : "/bin:/usr/bin"; dir && *name;) {
 		size_t length = strcspn(dir, ":");

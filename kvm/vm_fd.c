@@ -76,7 +76,7 @@ void vm_for_each(void (*fn)(struct vm *vm, void *arg), void *arg)
  * VMs of the parent stay in memory, since their locks may be held by threads
  * that the child has not got; they are never touched again.
  */
-static struct vm *abandoned;
+static struct vm *volatile abandoned; /* volatile: leak checkers must find it, no one else reads */
 
 void vm_fork_child(void)
 {

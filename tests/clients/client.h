@@ -58,6 +58,7 @@
 /* A guest's code, written in assembly and copied to where it runs. */
 #define GUEST_CODE(name, bits, text)                                                        \
 	__asm__(".pushsection .rodata\n"                                                    \
+		".balign 64\n"                                                              \
 		".code" bits "\n"                                                           \
 		".globl " #name "_begin, " #name "_end\n" #name "_begin:\n" text "\n" #name \
 		"_end:\n"                                                                   \

@@ -204,6 +204,13 @@ static bool offered(const ZydisDecodedInstruction *insn)
 	}
 }
 
+/* VEX where no instruction of ours has it: Zydis knows processors that gave it other meanings. */
+static bool is_foreign_encoding(const ZydisDecodedInstruction *insn)
+{
+	return insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	       insn->meta.isa_ext != ZYDIS_ISA_EXT_BMI1 && insn->meta.isa_ext != ZYDIS_ISA_EXT_BMI2;
+}
+
 static bool is_undefined(const ZydisDecodedInstruction *insn)
 {
 	return insn->mnemonic == ZYDIS_MNEMONIC_UD0 || insn->mnemonic == ZYDIS_MNEMONIC_UD1 ||
@@ -250,7 +257,7 @@ static void select_op(struct x86_decode *d)
 	x86_select_fn *select = select_table[mnemonic];
 	struct x86_op prepared = *d->op;
 
-	if (is_undefined(d->insn)) {
+	if (is_undefined(d->insn) || is_foreign_encoding(d->insn)) {
 		x86_decode_raise(d->op, X86_UD);
 		d->ends_block = true;
 		return;

@@ -276,17 +276,27 @@ static void syscall_and_sysret_change_rings(void **state)
 }
 
 GUEST(ud, "64", "ud2");
+/* Zydis reads a POPCNT here, which one family of coprocessors had. */
+GUEST(vex_popcnt, "64", ".byte 0xc5, 0xfa, 0xb8, 0xe5");
 
-static void undefined_opcode_reaches_the_guest(void **state)
+static void expect_ud(struct guest_vm *vm, const char *begin, const char *end)
 {
-	struct guest_vm *vm = *state;
-
-	guest_long(vm, ud_begin, ud_end);
+	guest_long(vm, begin, end);
 	memcpy(vm->memory + 0x11000, ring_handler_begin,
 	       (size_t)(ring_handler_end - ring_handler_begin));
 	guest_gate(vm, X86_UD, 0x11000, 0x8e);
 	guest_run_to(vm, X86_EXIT_HLT);
 	assert_int_equal(vm->cpu->regs[X86_RDX], CODE_GPA);
+}
+
+static void undefined_opcode_reaches_the_guest(void **state)
+{
+	expect_ud(*state, ud_begin, ud_end);
+}
+
+static void foreign_encoding_is_undefined(void **state)
+{
+	expect_ud(*state, vex_popcnt_begin, vex_popcnt_end);
 }
 
 int main(void)
@@ -308,6 +318,7 @@ int main(void)
 		T(immediate_exit_completes_the_access),
 		T(syscall_and_sysret_change_rings),
 		T(undefined_opcode_reaches_the_guest),
+		T(foreign_encoding_is_undefined),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,6 +383,12 @@ static bool decode(struct diff_case *c)
 		return false;
 	c->len = c->insn.length;
 	choice = &by_mnemonic[c->insn.mnemonic][is_string_or_general(c) ? 0 : 1];
+	/* Encodings of processors that never were ours or the host's; the decoder has them as #UD.
+	 */
+	if (c->insn.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	    c->insn.meta.isa_ext != ZYDIS_ISA_EXT_BMI1 &&
+	    c->insn.meta.isa_ext != ZYDIS_ISA_EXT_BMI2)
+		return false;
 	c->family = choice->family;
 	c->tmpl = choice->tmpl;
 	correct_base(c);
