@@ -110,7 +110,7 @@ enum program_kind find_program(const char *name, char *path)
 	if (strchr(name, '/')) {
 		if (strlen(name) >= PATH_MAX)
 			return PROGRAM_NOT_FOUND;
-		strcpy(path, name);
+		memcpy(path, name, strlen(name) + 1);
 		return kind_of(path);
 	}
 	for (dir = dir ? dir : "/bin:/usr/bin"; dir && *name;) {
