@@ -16,10 +16,10 @@ BUILD_permuted := build-permuted
 
 OPTIONS_release  := --buildtype=release -Ddebug=true
 OPTIONS_debug    := --buildtype=debug -Ddebug_checks=true --werror
-OPTIONS_asan     := --buildtype=debugoptimized -Ddebug_checks=true -Db_sanitize=address --werror
-OPTIONS_ubsan    := --buildtype=debugoptimized -Ddebug_checks=true -Db_sanitize=undefined --werror
+OPTIONS_asan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=address --werror
+OPTIONS_ubsan    := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=undefined --werror
 # GCC warns that ThreadSanitizer does not model fences; where one orders plain data, code says so.
-OPTIONS_tsan     := --buildtype=debugoptimized -Ddebug_checks=true -Db_sanitize=thread \
+OPTIONS_tsan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=thread \
                     -Dc_args=-Wno-tsan --werror
 OPTIONS_permuted := --buildtype=debugoptimized -Ddebug_checks=true -Dpermuted=true --werror
 
