@@ -29,6 +29,10 @@ STATIC_CHECKS = ("layers", "headers", "sizes", "words", "format")
 BUILD_TIMEOUT = 900
 # A sanitizer or a debug build is slower; a unit test's own limit is multiplied by this.
 SLOWNESS = {"release": 1, "debug": 3, "asan": 4, "ubsan": 3, "tsan": 10, "permuted": 3}
+# The random and exhaustive tests are the same in every mode, and full in release; in the slow
+# ones a share of their cases (percent) is enough, since only another way of looking is new.
+TEST_SCALE = {"debug": 50, "asan": 25, "ubsan": 25, "tsan": 3, "permuted": 50}
+SSE_ROUNDS = {"tsan": 30, "asan": 100, "ubsan": 100}
 # A report of a sanitizer must fail the test, whatever the program then does.
 SANITIZER_ENV = {
     "asan": {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:abort_on_error=0:handle_segv=1"},
@@ -87,15 +91,37 @@ def reconfigure_test(mode):
                                              str(build_directory(mode))], cwd=ROOT)
 
 
+def test_amount(mode, long):
+    """How much the random tests do, in the words that they understand."""
+    if long:
+        return {"KVMU_TEST_SCALE": "1000", "KVMU_TEST_ROUNDS": "2000"} if mode == "release" else {}
+    env = {}
+    if mode in TEST_SCALE:
+        env["KVMU_TEST_SCALE"] = str(TEST_SCALE[mode])
+    if mode in SSE_ROUNDS:
+        env["KVMU_TEST_ROUNDS"] = str(SSE_ROUNDS[mode])
+    return env
+
+
 def unit_tests(mode, long):
     for entry in read_introspection(mode, "tests"):
         env = dict(entry["env"] or {})
         env.update(SANITIZER_ENV.get(mode, {}))
-        if long:
-            env["KVMU_TEST_LONG"] = "1"
+        env.update(test_amount(mode, long))
         yield Test(f"{mode}: unit: {entry['name']}", entry["cmd"],
                    timeout=(entry["timeout"] or 60) * SLOWNESS[mode] * (20 if long else 1),
-                   env=env, cwd=entry["workdir"] or build_directory(mode), alone=not entry["is_parallel"])
+                   env=env, cwd=entry["workdir"] or build_directory(mode),
+                   alone=not entry["is_parallel"])
+
+
+def long_tests():
+    """What only `make test-long` runs: more of what the unit tests do a little of."""
+    yield Test("release: long: vcpu_diff, 20 million cases",
+               [str(BUILD / "tests/vcpu/diff/vcpu_diff"), "--cases", "20000000"], timeout=1800)
+    for seed in range(1, 11):
+        yield Test(f"release: long: kvm_random_calls, seed {seed}",
+                   [str(BUILD / "tests/kvm/kvm_random_calls_test"), str(seed), "200000"],
+                   timeout=600)
 
 
 def client_programs(mode):
@@ -168,6 +194,8 @@ class Session:
         self.run(list(unit_tests(mode, self.args.long)))
         self.run(list(client_tests(mode, self.args.long)))
         if mode == "release":
+            if self.args.long:
+                self.run(list(long_tests()))
             self.run_kernel_selftests("6.12")
 
     def run_kernel_selftests(self, version):
