@@ -33,11 +33,14 @@ SLOWNESS = {"release": 1, "debug": 3, "asan": 4, "ubsan": 3, "tsan": 10, "permut
 # ones a share of their cases (percent) is enough, since only another way of looking is new.
 TEST_SCALE = {"debug": 50, "asan": 25, "ubsan": 25, "tsan": 3, "permuted": 50}
 SSE_ROUNDS = {"tsan": 30, "asan": 100, "ubsan": 100}
+# One thread and much work: the thread sanitizer can see nothing there, and takes minutes to.
+ONE_THREADED = re.compile(r"pgtable_(exhaustive|model|failure)|vcpu[-_](diff|sse|x87|core_walk)")
 # A report of a sanitizer must fail the test, whatever the program then does.
 SANITIZER_ENV = {
     "asan": {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:abort_on_error=0:handle_segv=1"},
     "ubsan": {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99"},
-    "tsan": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1"},
+    "tsan": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1:"
+                             f"suppressions={TOOLS}/tsan.supp"},
 }
 
 
@@ -110,6 +113,8 @@ def unit_tests(mode, long):
         env.update(test_amount(mode, long))
         yield Test(f"{mode}: unit: {entry['name']}", entry["cmd"],
                    timeout=(entry["timeout"] or 60) * SLOWNESS[mode] * (20 if long else 1),
+                   skip=("one thread only" if mode == "tsan" and ONE_THREADED.match(entry["name"])
+                         else None),
                    env=env, cwd=entry["workdir"] or build_directory(mode),
                    alone=not entry["is_parallel"])
 
