@@ -210,8 +210,8 @@ void x86_atomic_store_slow(struct x86_cpu *cpu, const struct x86_atomic *at, uns
 		return x86_atomic_begin_at##bits(cpu, x86_ea(cpu, op, (bits) / 8, true), at);      \
 	}                                                                                          \
 	/* True when @desired is in place; else @old is what was there. */                         \
-	static inline bool x86_atomic_end##bits(struct x86_cpu *cpu, struct x86_atomic *at,        \
-						u##bits *old, u##bits desired)                     \
+	X86_GUEST_SHARED static inline bool x86_atomic_end##bits(                                  \
+		struct x86_cpu *cpu, struct x86_atomic *at, u##bits *old, u##bits desired)         \
 	{                                                                                          \
 		bool done = true;                                                                  \
 		if (likely(at->ptr != NULL))                                                       \

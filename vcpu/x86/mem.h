@@ -134,39 +134,51 @@ static inline u64 x86_ea(struct x86_cpu *cpu, const struct x86_op *op, unsigned 
 #define X86_HOST_ALIGNED(ptr, type) (((uintptr_t)(ptr) & (sizeof(type) - 1)) == 0)
 #endif
 
-#define X86_DEFINE_ACCESS(bits)                                                          \
-	static inline u##bits x86_host_load##bits(const void *ptr)                       \
-	{                                                                                \
-		u##bits value;                                                           \
-		if (likely(X86_HOST_ALIGNED(ptr, u##bits)))                              \
-			value = __atomic_load_n((const u##bits *)ptr, __ATOMIC_ACQUIRE); \
-		else                                                                     \
-			__builtin_memcpy(&value, ptr, sizeof(value));                    \
-		barrier_compiler();                                                      \
-		return value;                                                            \
-	}                                                                                \
-	static inline void x86_host_store##bits(void *ptr, u##bits value)                \
-	{                                                                                \
-		if (likely(X86_HOST_ALIGNED(ptr, u##bits)))                              \
-			__atomic_store_n((u##bits *)ptr, value, __ATOMIC_RELEASE);       \
-		else                                                                     \
-			__builtin_memcpy(ptr, &value, sizeof(value));                    \
-		barrier_compiler();                                                      \
-	}                                                                                \
-	static inline u##bits x86_load##bits(struct x86_cpu *cpu, u64 addr)              \
-	{                                                                                \
-		const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];   \
-		if (likely(addr - e->read_tag <= PAGE_SIZE - (bits) / 8))                \
-			return x86_host_load##bits(hva_to_ptr(addr + e->addend));        \
-		return (u##bits)x86_load_slow(cpu, addr, (bits) / 8);                    \
-	}                                                                                \
-	static inline void x86_store##bits(struct x86_cpu *cpu, u64 addr, u##bits value) \
-	{                                                                                \
-		const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];   \
-		if (likely(addr - e->write_tag <= PAGE_SIZE - (bits) / 8))               \
-			x86_host_store##bits(hva_to_ptr(addr + e->addend), value);       \
-		else                                                                     \
-			x86_store_slow(cpu, addr, (bits) / 8, value);                    \
+/*
+ * Guests and programs race on guest memory by design, so the thread sanitizer
+ * does not look at the accesses themselves.  A mere suppression would not do:
+ * to match one it symbolises, which calls munmap(), which is ours and may need
+ * a lock that waits for this very thread.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define X86_GUEST_SHARED __attribute__((no_sanitize_thread))
+#else
+#define X86_GUEST_SHARED
+#endif
+
+#define X86_DEFINE_ACCESS(bits)                                                            \
+	X86_GUEST_SHARED static inline u##bits x86_host_load##bits(const void *ptr)        \
+	{                                                                                  \
+		u##bits value;                                                             \
+		if (likely(X86_HOST_ALIGNED(ptr, u##bits)))                                \
+			value = __atomic_load_n((const u##bits *)ptr, __ATOMIC_ACQUIRE);   \
+		else                                                                       \
+			__builtin_memcpy(&value, ptr, sizeof(value));                      \
+		barrier_compiler();                                                        \
+		return value;                                                              \
+	}                                                                                  \
+	X86_GUEST_SHARED static inline void x86_host_store##bits(void *ptr, u##bits value) \
+	{                                                                                  \
+		if (likely(X86_HOST_ALIGNED(ptr, u##bits)))                                \
+			__atomic_store_n((u##bits *)ptr, value, __ATOMIC_RELEASE);         \
+		else                                                                       \
+			__builtin_memcpy(ptr, &value, sizeof(value));                      \
+		barrier_compiler();                                                        \
+	}                                                                                  \
+	static inline u##bits x86_load##bits(struct x86_cpu *cpu, u64 addr)                \
+	{                                                                                  \
+		const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];     \
+		if (likely(addr - e->read_tag <= PAGE_SIZE - (bits) / 8))                  \
+			return x86_host_load##bits(hva_to_ptr(addr + e->addend));          \
+		return (u##bits)x86_load_slow(cpu, addr, (bits) / 8);                      \
+	}                                                                                  \
+	static inline void x86_store##bits(struct x86_cpu *cpu, u64 addr, u##bits value)   \
+	{                                                                                  \
+		const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];     \
+		if (likely(addr - e->write_tag <= PAGE_SIZE - (bits) / 8))                 \
+			x86_host_store##bits(hva_to_ptr(addr + e->addend), value);         \
+		else                                                                       \
+			x86_store_slow(cpu, addr, (bits) / 8, value);                      \
 	}
 
 X86_DEFINE_ACCESS(8)
