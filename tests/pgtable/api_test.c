@@ -180,6 +180,20 @@ static void bad_geometry(void **state)
 	}
 }
 
+static void long_mode_marks_cannot_be_switched_off(void **state)
+{
+	struct kvm_pgtable_config config;
+	struct kvm_pgtable pgt = {0};
+	struct test_table t;
+
+	(void)state;
+	table_setup(&t, format_named("npt-4"));
+	config = t.pgt.config;
+	config.accessed_dirty = false;
+	assert_int_equal(t.format->op.init(&pgt, &config), -EINVAL);
+	table_teardown(&t);
+}
+
 /* ---- flush owed ---------------------------------------------------------------------------- */
 
 static void a_gibibyte_owes_one_range(void **state)
@@ -390,6 +404,7 @@ int main(void)
 		cmocka_unit_test(bad_mappings),
 		cmocka_unit_test(bad_arguments),
 		cmocka_unit_test(bad_geometry),
+		cmocka_unit_test(long_mode_marks_cannot_be_switched_off),
 		cmocka_unit_test(a_gibibyte_owes_one_range),
 		cmocka_unit_test(flushes_of_several_operations_gather),
 		cmocka_unit_test(sparse_ranges_are_not_searched),

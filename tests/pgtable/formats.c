@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pgtable/instance/ept.h"
+#include "pgtable/instance/npt.h"
 #include "pgtable/instance/tiny.h"
 #include "tests/pgtable/tiny_bbm.h"
 
@@ -21,11 +22,14 @@
 		.check = prefix##_check,                                                          \
 	}
 
-#define X86(prefix, label, bits, depth, ad)                                                  \
-	{                                                                                    \
-		.name = label, .op = OPS(prefix),                                            \
-		.config = {.input_bits = (bits), .levels = (depth), .accessed_dirty = (ad)}, \
-		.page_lg2 = 12, .table_bits = 9, .leaf_level_max = 3,                        \
+#define X86(prefix, label, bits, depth, ad, ...)                      \
+	{                                                             \
+		.name = label, .op = OPS(prefix),                     \
+		.config = {.input_bits = (bits),                      \
+			   .levels = (depth),                         \
+			   .accessed_dirty = (ad),                    \
+			   __VA_ARGS__},                              \
+		.page_lg2 = 12, .table_bits = 9, .leaf_level_max = 3, \
 	}
 
 const struct format formats[] = {
@@ -52,6 +56,9 @@ const struct format formats[] = {
 	X86(ept, "ept-4-ad", 48, 0, true),
 	X86(ept, "ept-5", 57, 5, false),
 	X86(ept, "ept-5-ad", 52, 0, true),
+	X86(npt, "npt-4", 48, 0, true),
+	X86(npt, "npt-5", 57, 5, true),
+	X86(npt, "x86_64-4-supervisor", 47, 4, true, .supervisor = true),
 };
 
 const unsigned int nr_formats = ARRAY_SIZE(formats);
