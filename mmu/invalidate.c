@@ -86,30 +86,29 @@ struct gfn_range {
 };
 
 /* The part of @slot that [start, end) hva backs, rounded outwards to pages. */
-static bool hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t start, hva_t end,
-			      struct gfn_range *range)
+static struct gfn_range hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t start,
+					  hva_t end)
 {
-	hva_t slot_end = slot->userspace_addr + (slot->npages << PAGE_SHIFT);
+	hva_t base = slot->userspace_addr;
 
-	start = max_u64(align_down(start, PAGE_SIZE), slot->userspace_addr);
-	end = min_u64(align_up(end, PAGE_SIZE), slot_end);
-	if (start >= end)
-		return false;
-	range->start = slot->base_gfn + ((start - slot->userspace_addr) >> PAGE_SHIFT);
-	range->end = slot->base_gfn + ((end - slot->userspace_addr) >> PAGE_SHIFT);
-	return true;
+	start = max_u64(align_down(start, PAGE_SIZE), base);
+	end = min_u64(align_up(end, PAGE_SIZE), base + (slot->npages << PAGE_SHIFT));
+	return (struct gfn_range){
+		.start = slot->base_gfn + ((start - base) >> PAGE_SHIFT),
+		.end = slot->base_gfn + ((end - base) >> PAGE_SHIFT),
+	};
 }
 
 /* Open the bracket over every gfn that the hva range backs; how many slots that was. */
 static u32 add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 {
-	const struct kvm_memslots *slots = kvm->memslots;
-	struct gfn_range range;
+	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
+	const struct kvm_memory_slot *slot;
 	u32 found = 0;
 
-	for (u32 i = 0; i < slots->nr; i++) {
-		if (!hva_range_in_slot(&slots->slots[i], start, end, &range))
-			continue;
+	while ((slot = slot_index_next(&it))) {
+		struct gfn_range range = hva_range_in_slot(slot, start, end);
+
 		if (!found++)
 			kvm_mmu_invalidate_begin(kvm);
 		kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
@@ -119,13 +118,14 @@ static u32 add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 
 static bool zap_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 {
-	const struct kvm_memslots *slots = kvm->memslots;
+	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
 	struct kvm_pgtable_flush flush = {0};
-	struct gfn_range range;
+	const struct kvm_memory_slot *slot;
 
-	for (u32 i = 0; i < slots->nr; i++) {
-		if (hva_range_in_slot(&slots->slots[i], start, end, &range))
-			kvm_mmu_zap_gfn_range(kvm, range.start, range.end, &flush);
+	while ((slot = slot_index_next(&it))) {
+		struct gfn_range range = hva_range_in_slot(slot, start, end);
+
+		kvm_mmu_zap_gfn_range(kvm, range.start, range.end, &flush);
 	}
 	return kvm_pgtable_flush_owed(&flush);
 }

@@ -4,7 +4,6 @@
  * 4.35), and publishing the new set so that no vCPU uses the old layout when
  * the call returns.
  */
-#include "mmu/mmu.h"
 #include "mmu/vm.h"
 
 #define MAX_SLOT_PAGES ((1ull << 31) - 1)
@@ -45,15 +44,6 @@ static bool request_is_sane(const struct kvm *kvm, const struct kvm_slot_request
 	return region_is_sane(kvm, request);
 }
 
-static const struct kvm_memory_slot *slot_by_id(const struct kvm_memslots *slots, u16 id)
-{
-	for (u32 i = 0; i < slots->nr; i++) {
-		if (slots->slots[i].id == id)
-			return &slots->slots[i];
-	}
-	return NULL;
-}
-
 /* 0 with *@change set, or -EINVAL. */
 static int classify_change(const struct kvm_memory_slot *old,
 			   const struct kvm_slot_request *request, enum slot_change *change)
@@ -82,43 +72,97 @@ static int classify_change(const struct kvm_memory_slot *old,
 	return 0;
 }
 
-static bool overlaps_another(const struct kvm_memslots *slots, const struct kvm_memory_slot *slot)
+static struct slot_extent gfn_extent(const struct kvm_memory_slot *slot)
 {
-	for (u32 i = 0; i < slots->nr; i++) {
-		const struct kvm_memory_slot *other = &slots->slots[i];
+	return (struct slot_extent){slot->base_gfn, slot->base_gfn + slot->npages};
+}
 
-		if (other->id != slot->id && slot->base_gfn < other->base_gfn + other->npages &&
-		    other->base_gfn < slot->base_gfn + slot->npages)
+static struct slot_extent hva_extent(const struct kvm_memory_slot *slot)
+{
+	hva_t start = slot->userspace_addr;
+
+	return (struct slot_extent){start, start + (slot->npages << PAGE_SHIFT)};
+}
+
+static bool overlaps_another(const struct kvm_memslots *slots, const struct kvm_memory_slot *slot,
+			     const struct kvm_memory_slot *itself)
+{
+	struct slot_extent gfns = gfn_extent(slot);
+	struct slot_index_iter it = slot_index_iter(slots->by_gfn, gfns.start, gfns.end);
+	const struct kvm_memory_slot *other;
+
+	while ((other = slot_index_next(&it))) {
+		if (other != itself)
 			return true;
 	}
 	return false;
 }
 
-/* A copy of @slots without slot @id and, if @add, with it, in order; NULL: no memory. */
-static struct kvm_memslots *copy_memslots(const struct kvm_memslots *slots, u16 id,
-					  const struct kvm_memory_slot *add)
+/* ---- the new set ------------------------------------------------------------------ */
+
+/* One change on its way: from what is published to what will be. */
+struct slot_update {
+	struct kvm *kvm;
+	struct kvm_memory_slot *old; /* NULL: create */
+	struct kvm_memory_slot *new; /* NULL: delete */
+	struct kvm_memslots *set;
+	struct slot_index_edit by_gfn;
+	struct slot_index_edit by_hva;
+};
+
+static int edit_index(struct slot_index_edit *edit, const struct slot_update *update,
+		      struct slot_extent (*extent)(const struct kvm_memory_slot *slot))
 {
-	struct kvm_memslots *copy =
-		mmu_host_alloc(sizeof(*copy) + (slots->nr + 1) * sizeof(copy->slots[0]));
+	int err = 0;
 
-	if (!copy)
-		return NULL;
-	copy->generation = slots->generation + 1;
-	for (u32 i = 0; i < slots->nr; i++) {
-		const struct kvm_memory_slot *slot = &slots->slots[i];
-
-		if (slot->id == id)
-			continue;
-		if (add && add->base_gfn < slot->base_gfn) {
-			copy->slots[copy->nr++] = *add;
-			add = NULL;
-		}
-		copy->slots[copy->nr++] = *slot;
-	}
-	if (add)
-		copy->slots[copy->nr++] = *add;
-	return copy;
+	if (update->old)
+		err = slot_index_erase(edit, extent(update->old), update->old);
+	if (!err && update->new)
+		err = slot_index_insert(edit, extent(update->new), update->new);
+	return err;
 }
+
+static int build_set(struct slot_update *update)
+{
+	const struct kvm_memslots *before = update->kvm->memslots;
+	const u64 generation = before->generation + 1;
+	int err = slot_index_begin(&update->by_gfn, before->by_gfn, generation);
+
+	if (!err)
+		err = slot_index_begin(&update->by_hva, before->by_hva, generation);
+	if (!err)
+		err = edit_index(&update->by_gfn, update, gfn_extent);
+	if (!err)
+		err = edit_index(&update->by_hva, update, hva_extent);
+	if (err)
+		return err;
+	*update->set = (struct kvm_memslots){
+		.generation = generation,
+		.nr = before->nr + (update->new != NULL) - (update->old != NULL),
+		.by_gfn = update->by_gfn.index,
+		.by_hva = update->by_hva.index,
+	};
+	return 0;
+}
+
+static void abort_update(struct slot_update *update)
+{
+	slot_index_abort(&update->by_gfn);
+	slot_index_abort(&update->by_hva);
+	mmu_host_free(update->set);
+	mmu_host_free(update->new);
+}
+
+/* Nobody can see the old set any more. */
+static void finish_update(struct slot_update *update, struct kvm_memslots *before)
+{
+	slot_index_finish(&update->by_gfn);
+	slot_index_finish(&update->by_hva);
+	mmu_host_free(before);
+	mmu_host_free(update->old);
+}
+
+/* ---- publishing it ---------------------------------------------------------------- */
 
 /*
  * mmu_lock for writing, at a moment when no host change is between its begin
@@ -136,11 +180,11 @@ static void lock_between_host_changes(struct kvm *kvm)
 	}
 }
 
-/* Publish @slots; what @gone mapped is unmapped and flushed before the lock is dropped. */
-static void replace_memslots(struct kvm *kvm, struct kvm_memslots *slots,
-			     const struct kvm_memory_slot *gone)
+/* Publish the new set; what @gone mapped is unmapped and flushed before the lock is dropped. */
+static void publish_set(struct slot_update *update, const struct kvm_memory_slot *gone)
 {
-	struct kvm_memslots *old = kvm->memslots;
+	struct kvm *kvm = update->kvm;
+	struct kvm_memslots *before = kvm->memslots;
 	struct kvm_retired retired = {0};
 
 	lock_between_host_changes(kvm);
@@ -149,7 +193,7 @@ static void replace_memslots(struct kvm *kvm, struct kvm_memslots *slots,
 		kvm_mmu_invalidate_range_add(kvm, gone->base_gfn, gone->base_gfn + gone->npages);
 	}
 	/* Pairs with the observe in kvm_gfn_to_memslot(). */
-	atomic_publish(&kvm->memslots, slots);
+	atomic_publish(&kvm->memslots, update->set);
 	if (gone) {
 		kvm_mmu_zap_and_flush(kvm, gone->base_gfn, gone->base_gfn + gone->npages);
 		retired = kvm_mmu_take_retired(kvm);
@@ -162,46 +206,115 @@ static void replace_memslots(struct kvm *kvm, struct kvm_memslots *slots,
 		kvm_mmu_free_retired(kvm, retired);
 	else
 		mmu_host_synchronize_rcu();
-	mmu_host_free(old);
+	finish_update(update, before);
 }
 
-static int apply_change(struct kvm *kvm, const struct kvm_memory_slot *old,
-			const struct kvm_slot_request *request, enum slot_change change)
+/* The slot as @request wants it; what belongs to @old goes over.  NULL: no memory. */
+static struct kvm_memory_slot *make_slot(const struct kvm_memory_slot *old,
+					 const struct kvm_slot_request *request)
 {
-	const struct kvm_memory_slot slot = {
-		.base_gfn = gpa_to_gfn(request->guest_phys_addr),
-		.npages = request->memory_size >> PAGE_SHIFT,
-		.userspace_addr = request->userspace_addr,
-		.flags = request->flags,
-		.id = (u16)request->slot,
-	};
-	bool stays = change != SLOT_DELETE;
-	/* A copy: @old lives in the set that goes away. */
-	struct kvm_memory_slot gone = old ? *old : slot;
-	struct kvm_memslots *slots;
+	struct kvm_memory_slot *slot = mmu_host_alloc(sizeof(*slot));
 
-	if (stays && change != SLOT_FLAGS_ONLY && overlaps_another(kvm->memslots, &slot))
-		return -EEXIST;
-	slots = copy_memslots(kvm->memslots, slot.id, stays ? &slot : NULL);
-	if (!slots)
-		return -ENOMEM;
-	replace_memslots(kvm, slots, change == SLOT_DELETE || change == SLOT_MOVE ? &gone : NULL);
+	if (!slot)
+		return NULL;
+	if (old)
+		*slot = *old;
+	slot->base_gfn = gpa_to_gfn(request->guest_phys_addr);
+	slot->npages = request->memory_size >> PAGE_SHIFT;
+	slot->userspace_addr = request->userspace_addr;
+	slot->flags = request->flags;
+	slot->id = (u16)request->slot;
+	return slot;
+}
+
+static int prepare_update(struct slot_update *update, const struct kvm_slot_request *request,
+			  enum slot_change change)
+{
+	if (change != SLOT_DELETE) {
+		update->new = make_slot(update->old, request);
+		if (!update->new)
+			return -ENOMEM;
+		if (change != SLOT_FLAGS_ONLY &&
+		    overlaps_another(update->kvm->memslots, update->new, update->old))
+			return -EEXIST;
+	}
+	update->set = mmu_host_alloc(sizeof(*update->set));
+	return update->set ? build_set(update) : -ENOMEM;
+}
+
+static int apply_change(struct kvm *kvm, const struct kvm_slot_request *request,
+			enum slot_change change)
+{
+	struct kvm_memory_slot **by_id = &kvm->slot_by_id[(u16)request->slot];
+	struct slot_update update = {.kvm = kvm, .old = *by_id};
+	int err = prepare_update(&update, request, change);
+
+	if (err) {
+		abort_update(&update);
+		return err;
+	}
+	*by_id = update.new;
+	publish_set(&update, change == SLOT_DELETE || change == SLOT_MOVE ? update.old : NULL);
 	return 0;
 }
 
 int kvm_set_memory_region(struct kvm *kvm, const struct kvm_slot_request *request)
 {
-	const struct kvm_memory_slot *old;
 	enum slot_change change;
 	int err;
 
 	if (!request_is_sane(kvm, request))
 		return -EINVAL;
 	mmu_mutex_lock(&kvm->slots_lock);
-	old = slot_by_id(kvm->memslots, (u16)request->slot);
-	err = atomic_peek(&kvm->vm_bugged) ? -EIO : classify_change(old, request, &change);
+	err = atomic_peek(&kvm->vm_bugged)
+		      ? -EIO
+		      : classify_change(kvm->slot_by_id[(u16)request->slot], request, &change);
 	if (!err && change != SLOT_NOTHING)
-		err = apply_change(kvm, old, request, change);
+		err = apply_change(kvm, request, change);
 	mmu_mutex_unlock(&kvm->slots_lock);
 	return err;
+}
+
+/* ---- the first set and the last ------------------------------------------------------ */
+
+int kvm_memslots_init(struct kvm *kvm)
+{
+	struct kvm_memslots *set = mmu_host_alloc(sizeof(*set));
+
+	kvm->memslots = set;
+	kvm->slot_by_id = mmu_host_alloc(KVM_USER_MEM_SLOTS * sizeof(kvm->slot_by_id[0]));
+	if (set) {
+		/* 0 is "never looked" in a vCPU's caches. */
+		set->generation = 1;
+		set->by_gfn = slot_index_new();
+		set->by_hva = slot_index_new();
+	}
+	if (set && kvm->slot_by_id && set->by_gfn && set->by_hva)
+		return 0;
+	kvm_memslots_destroy(kvm);
+	return -ENOMEM;
+}
+
+static void free_set(struct kvm_memslots *set)
+{
+	if (set->by_gfn)
+		slot_index_free(set->by_gfn);
+	if (set->by_hva)
+		slot_index_free(set->by_hva);
+	mmu_host_free(set);
+}
+
+static void free_slots(struct kvm_memory_slot **by_id)
+{
+	for (u32 id = 0; id < KVM_USER_MEM_SLOTS; id++)
+		mmu_host_free(by_id[id]);
+	mmu_host_free(by_id);
+}
+
+void kvm_memslots_destroy(struct kvm *kvm)
+{
+	if (kvm->memslots)
+		free_set(kvm->memslots);
+	if (kvm->slot_by_id)
+		free_slots(kvm->slot_by_id);
 }

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "mmu/mmu_host.h"
 #include "mmu/page_fault.h"
+#include "mmu/slot_index.h"
 #include "pgtable/arena.h"
 #include "pgtable/pgtable.h"
 
@@ -27,6 +28,10 @@ enum kvm_slot_flags {
 	KVM_SLOT_GUEST_MEMFD = 1u << 2,
 };
 
+/*
+ * A slot never changes while it is published: new flags or another place make
+ * a new object, which takes over what belongs to the slot.
+ */
 struct kvm_memory_slot {
 	gfn_t base_gfn;
 	u64 npages;
@@ -36,11 +41,12 @@ struct kvm_memory_slot {
 	u16 as_id;
 };
 
-/* An immutable set, sorted by base_gfn; published by pointer, freed after a grace period. */
+/* An immutable set; published by pointer, freed after a grace period. */
 struct kvm_memslots {
 	u64 generation;
 	u32 nr;
-	struct kvm_memory_slot slots[];
+	struct slot_index *by_gfn;
+	struct slot_index *by_hva;
 };
 
 /* kvm_userspace_memory_region without the kernel's header. */
@@ -89,7 +95,8 @@ struct kvm {
 	struct mmu_rwlock mmu_lock;
 	struct mmu_mutex slots_lock;
 
-	struct kvm_memslots *memslots; /* RCU */
+	struct kvm_memslots *memslots;	     /* RCU */
+	struct kvm_memory_slot **slot_by_id; /* KVM_USER_MEM_SLOTS of them (slots_lock) */
 
 	/* Invalidation; written under mmu_lock for writing, mails: retry by gfn. */
 	s64 mmu_invalidate_in_progress;
@@ -166,6 +173,10 @@ struct kvm_vcpu {
 	gfn_t mmio_gfn;
 	u64 mmio_gen;
 
+	/* The slot of the last look-up, good for one memslot generation. */
+	const struct kvm_memory_slot *last_slot;
+	u64 last_slot_gen;
+
 	bool has_memory_fault;
 	struct kvm_memory_fault memory_fault;
 	struct kvm_vcpu_stat stat;
@@ -206,7 +217,8 @@ int kvm_set_memory_region(struct kvm *kvm, const struct kvm_slot_request *reques
 
 /* In a read-side section or under slots_lock/mmu_lock; NULL: no slot there. */
 const struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn);
-const struct kvm_memory_slot *kvm_memslots_search(const struct kvm_memslots *slots, gfn_t gfn);
+/* The same for a vCPU's own thread, which looks where it looked last time first. */
+const struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn_t gfn);
 
 static inline hva_t kvm_slot_gfn_to_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
 {

@@ -32,7 +32,7 @@ static bool snapshot_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	const struct kvm_memory_slot *slot;
 
 	mmu_host_rcu_read_lock();
-	slot = kvm_gfn_to_memslot(vcpu->kvm, fault->gfn);
+	slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
 	fault->slot = slot;
 	if (slot) {
 		fault->hva = kvm_slot_gfn_to_hva(slot, fault->gfn);
@@ -172,7 +172,7 @@ static enum kvm_ret_pf resolve_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault
 	enum kvm_ret_pf ret = RET_PF_RETRY;
 
 	mmu_host_rcu_read_lock();
-	fault->slot = kvm_gfn_to_memslot(vcpu->kvm, fault->gfn);
+	fault->slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
 	if (fault->slot) {
 		fault->hva = kvm_slot_gfn_to_hva(fault->slot, fault->gfn);
 		fault->slot_flags = fault->slot->flags;

@@ -132,16 +132,13 @@ static int init_tables(struct kvm *kvm)
 
 int kvm_mmu_init_vm(struct kvm *kvm)
 {
-	int err;
+	int err = kvm_memslots_init(kvm);
 
-	kvm->memslots = mmu_host_alloc(sizeof(*kvm->memslots));
-	if (!kvm->memslots)
-		return -ENOMEM;
-	/* 0 is "never looked" in a vCPU's MMIO cache. */
-	kvm->memslots->generation = 1;
+	if (err)
+		return err;
 	err = init_tables(kvm);
 	if (err) {
-		mmu_host_free(kvm->memslots);
+		kvm_memslots_destroy(kvm);
 		return err;
 	}
 	mmu_rwlock_init(&kvm->mmu_lock, MMU_LOCK_RANK_MMU);
@@ -156,7 +153,7 @@ void kvm_mmu_uninit_vm(struct kvm *kvm)
 	ept_destroy(&kvm->pgt);
 	table_arena_free_list(&kvm->arena, &kvm->retired.first);
 	table_arena_destroy(&kvm->arena);
-	mmu_host_free(kvm->memslots);
+	kvm_memslots_destroy(kvm);
 	mmu_mutex_destroy(&kvm->slots_lock);
 	mmu_rwlock_destroy(&kvm->mmu_lock);
 }

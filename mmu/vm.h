@@ -11,6 +11,10 @@
 /* Largest leaf we make. */
 #define KVM_MMU_MAX_LEVEL PG_LEVEL_2M
 
+/* The empty set of a new VM; -ENOMEM.  Destroy frees what init got and every slot. */
+int kvm_memslots_init(struct kvm *kvm);
+void kvm_memslots_destroy(struct kvm *kvm);
+
 /*
  * Remove all leaves of [start, end) gfn and, when any was there, flush.
  * mmu_lock for writing.

@@ -2,9 +2,7 @@
 /* The rules of KVM_SET_USER_MEMORY_REGION, and look-up against a plain scan. */
 #include "tests/mmu/test_vm.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "tests/random.h"
 
 static int setup(void **state)
 {
@@ -116,12 +114,12 @@ static void create_ends_cached_mmio(void **state)
 	assert_int_equal(test_leaf(vm, gpa).hpa, ptr_to_hva(vm->memory));
 }
 
-static const struct kvm_memory_slot *scan(const struct kvm_memslots *slots, gfn_t gfn)
+static const struct kvm_memory_slot *scan(const struct kvm *kvm, gfn_t gfn)
 {
-	for (u32 i = 0; i < slots->nr; i++) {
-		const struct kvm_memory_slot *slot = &slots->slots[i];
+	for (u32 id = 0; id < KVM_USER_MEM_SLOTS; id++) {
+		const struct kvm_memory_slot *slot = kvm->slot_by_id[id];
 
-		if (gfn >= slot->base_gfn && gfn < slot->base_gfn + slot->npages)
+		if (slot && gfn - slot->base_gfn < slot->npages)
 			return slot;
 	}
 	return NULL;
@@ -130,23 +128,48 @@ static const struct kvm_memory_slot *scan(const struct kvm_memslots *slots, gfn_
 static void random_slots_are_found_as_by_a_scan(void **state)
 {
 	struct test_vm *vm = *state;
-	unsigned int seed = (unsigned int)time(NULL);
+	u64 seed = test_seed("memslot");
 
-	print_message("seed %u\n", seed);
 	for (int i = 0; i < 2000; i++) {
-		u32 id = 1 + (u32)rand_r(&seed) % 40;
-		gpa_t gpa = ((u64)rand_r(&seed) % 512) << PAGE_SHIFT;
-		u64 size = ((u64)rand_r(&seed) % 4) << PAGE_SHIFT;
+		u32 id = 1 + (u32)test_below(&seed, 40);
+		gpa_t gpa = test_below(&seed, 512) << PAGE_SHIFT;
+		u64 size = test_below(&seed, 4) << PAGE_SHIFT;
 		int err = test_set_slot(vm, id, 0, gpa, size, hva_to_ptr(HVA));
 
 		assert_true(err == 0 || err == -EINVAL || err == -EEXIST);
 		for (int k = 0; k < 16; k++) {
-			gfn_t gfn = (u64)rand_r(&seed) % 520;
+			gfn_t gfn = test_below(&seed, 520);
 
-			assert_ptr_equal(kvm_gfn_to_memslot(&vm->kvm, gfn),
-					 scan(vm->kvm.memslots, gfn));
+			assert_ptr_equal(kvm_gfn_to_memslot(&vm->kvm, gfn), scan(&vm->kvm, gfn));
 		}
 	}
+}
+
+static void as_many_slots_as_kvm_allows(void **state)
+{
+	struct test_vm *vm = *state;
+	const gpa_t base = 2 * TEST_GPA;
+
+	/* Every other page, in an order that splits chunks everywhere. */
+	for (u32 i = 1; i < KVM_USER_MEM_SLOTS; i++) {
+		u64 page = (u64)i * 7919 % KVM_USER_MEM_SLOTS * 2;
+
+		assert_int_equal(test_set_slot(vm, i, 0, base + (page << PAGE_SHIFT), PAGE_SIZE,
+					       vm->memory + (i % 16) * PAGE_SIZE),
+				 0);
+	}
+	assert_int_equal(vm->kvm.memslots->nr, KVM_USER_MEM_SLOTS);
+	for (u32 i = 1; i < KVM_USER_MEM_SLOTS; i++) {
+		u64 page = (u64)i * 7919 % KVM_USER_MEM_SLOTS * 2;
+		gfn_t gfn = gpa_to_gfn(base) + page;
+
+		assert_int_equal(kvm_gfn_to_memslot(&vm->kvm, gfn)->id, i);
+		assert_null(kvm_gfn_to_memslot(&vm->kvm, gfn + 1));
+	}
+	for (u32 i = 1; i < KVM_USER_MEM_SLOTS; i++)
+		assert_int_equal(test_set_slot(vm, i, 0, 0, 0, NULL), 0);
+	assert_int_equal(vm->kvm.memslots->by_gfn->nr, 1);
+	assert_int_equal(vm->kvm.memslots->by_hva->nr, 1);
 }
 
 int main(void)
@@ -159,6 +182,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(create_ends_cached_mmio, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_slots_are_found_as_by_a_scan, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(as_many_slots_as_kvm_allows, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("memslot", tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include "pgtable/arena.h"
 #include "pgtable/env.h"
 #include "pgtable/pgtable.h"
+#include "tests/random.h"
 
 /* The operations of one instance by pointer: tests are written once for all. */
 #define PGT_NAME(op) (*op)
@@ -69,17 +70,6 @@ void table_settle(struct test_table *t);
 /* Run @fn, which must end in kvmu_bug(); returns what it said, NULL if it returned. */
 const char *expect_bug(void (*fn)(void *arg), void *arg);
 extern unsigned int nr_warnings;
-
-/* xorshift64*; the seed of a test run is printed by its main(). */
-u64 test_random(u64 *state);
-static inline u64 test_below(u64 *state, u64 bound)
-{
-	return test_random(state) % bound;
-}
-/* KVMU_TEST_SEED or the clock; printed. */
-u64 test_seed(const char *name);
-/* KVMU_TEST_SCALE percent of @count. */
-u64 test_scaled(u64 count);
 
 #define map_of(a, s, h, p, ...)                                       \
 	((struct kvm_pgtable_map){.addr = (a),                        \

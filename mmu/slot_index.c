@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mmu/slot_index.h"
+
+#include "base/assert.h"
+#include "mmu/mmu_host.h"
+
+/* ---- look-up ------------------------------------------------------------------- */
+
+/* How many chunks start at or below @at. */
+static u32 chunks_upto(const struct slot_index *index, u64 at)
+{
+	u32 low = 0;
+	u32 high = index->nr;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (index->entry[middle].start <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* How many slots of @chunk start at or below @at. */
+static u32 slots_upto(const struct slot_chunk *chunk, u64 at)
+{
+	u32 low = 0;
+	u32 high = chunk->nr;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (chunk->extent[middle].start <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct kvm_memory_slot *slot_index_find(const struct slot_index *index, u64 at)
+{
+	u32 upto = chunks_upto(index, at);
+	const struct slot_chunk *chunk;
+	u32 i;
+
+	if (!upto)
+		return NULL;
+	chunk = index->entry[upto - 1].chunk;
+	i = slots_upto(chunk, at) - 1; /* its first slot starts at or below */
+	return at < chunk->extent[i].end ? chunk->slot[i] : NULL;
+}
+
+/* The first chunk with, at or before it, a slot that ends above @start. */
+static u32 first_chunk_reaching(const struct slot_index *index, u64 start)
+{
+	u32 low = 0;
+	u32 high = index->nr;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (index->entry[middle].ends_upto <= start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct slot_index_iter slot_index_iter(const struct slot_index *index, u64 start, u64 end)
+{
+	return (struct slot_index_iter){
+		.index = index,
+		.range = {start, end},
+		.at_entry = first_chunk_reaching(index, start),
+	};
+}
+
+static struct kvm_memory_slot *next_in_chunk(struct slot_index_iter *it,
+					     const struct slot_chunk *chunk)
+{
+	if (chunk->max_end <= it->range.start)
+		return NULL;
+	while (it->at_slot < chunk->nr) {
+		u32 i = it->at_slot++;
+
+		if (chunk->extent[i].start >= it->range.end)
+			break;
+		if (chunk->extent[i].end > it->range.start)
+			return chunk->slot[i];
+	}
+	return NULL;
+}
+
+struct kvm_memory_slot *slot_index_next(struct slot_index_iter *it)
+{
+	for (; it->at_entry < it->index->nr; it->at_entry++, it->at_slot = 0) {
+		const struct slot_index_entry *entry = &it->index->entry[it->at_entry];
+		struct kvm_memory_slot *slot;
+
+		if (entry->start >= it->range.end)
+			break;
+		slot = next_in_chunk(it, entry->chunk);
+		if (slot)
+			return slot;
+	}
+	return NULL;
+}
+
+/* ---- editing ------------------------------------------------------------------- */
+
+static struct slot_index *alloc_index(u32 nr)
+{
+	return mmu_host_alloc(sizeof(struct slot_index) + nr * sizeof(struct slot_index_entry));
+}
+
+struct slot_index *slot_index_new(void)
+{
+	return alloc_index(0);
+}
+
+void slot_index_free(struct slot_index *index)
+{
+	for (u32 i = 0; i < index->nr; i++)
+		mmu_host_free(index->entry[i].chunk);
+	mmu_host_free(index);
+}
+
+int slot_index_begin(struct slot_index_edit *edit, struct slot_index *old, u64 id)
+{
+	/* An insert may split one chunk. */
+	struct slot_index *index = alloc_index(old->nr + 1);
+
+	*edit = (struct slot_index_edit){.index = index, .old = old, .id = id};
+	if (!index)
+		return -ENOMEM;
+	index->nr = old->nr;
+	__builtin_memcpy(index->entry, old->entry, old->nr * sizeof(old->entry[0]));
+	return 0;
+}
+
+static struct slot_chunk *alloc_chunk(const struct slot_index_edit *edit)
+{
+	struct slot_chunk *chunk = mmu_host_alloc(sizeof(*chunk));
+
+	if (chunk)
+		chunk->edit = edit->id;
+	return chunk;
+}
+
+/* Chunk @at, which nobody but this edit sees afterwards; NULL: no memory. */
+static struct slot_chunk *own_chunk(struct slot_index_edit *edit, u32 at)
+{
+	struct slot_chunk *seen = edit->index->entry[at].chunk;
+	struct slot_chunk *own;
+
+	if (seen->edit == edit->id)
+		return seen;
+	own = alloc_chunk(edit);
+	if (!own)
+		return NULL;
+	*own = *seen;
+	own->edit = edit->id;
+	kvmu_assert(edit->nr_replaced < ARRAY_SIZE(edit->replaced));
+	edit->replaced[edit->nr_replaced++] = seen;
+	edit->index->entry[at].chunk = own;
+	return own;
+}
+
+/* What is known about chunks, from chunk @at on, after one has changed. */
+static void refresh_from(struct slot_index *index, u32 at)
+{
+	u64 upto = at ? index->entry[at - 1].ends_upto : 0;
+
+	for (; at < index->nr; at++) {
+		struct slot_index_entry *entry = &index->entry[at];
+
+		upto = max_u64(upto, entry->chunk->max_end);
+		entry->ends_upto = upto;
+		entry->start = entry->chunk->extent[0].start;
+	}
+}
+
+static void refresh_chunk(struct slot_chunk *chunk)
+{
+	chunk->max_end = 0;
+	for (u32 i = 0; i < chunk->nr; i++)
+		chunk->max_end = max_u64(chunk->max_end, chunk->extent[i].end);
+}
+
+static void drop_chunk(struct slot_index *index, u32 at)
+{
+	mmu_host_free(index->entry[at].chunk);
+	index->nr--;
+	__builtin_memmove(&index->entry[at], &index->entry[at + 1],
+			  (index->nr - at) * sizeof(index->entry[0]));
+}
+
+static void chunk_take_out(struct slot_chunk *chunk, u32 at)
+{
+	u32 behind = --chunk->nr - at;
+
+	__builtin_memmove(&chunk->extent[at], &chunk->extent[at + 1],
+			  behind * sizeof(chunk->extent[0]));
+	__builtin_memmove(&chunk->slot[at], &chunk->slot[at + 1], behind * sizeof(chunk->slot[0]));
+}
+
+static void chunk_put_in(struct slot_chunk *chunk, u32 at, struct slot_extent extent,
+			 struct kvm_memory_slot *slot)
+{
+	u32 behind = chunk->nr++ - at;
+
+	__builtin_memmove(&chunk->extent[at + 1], &chunk->extent[at],
+			  behind * sizeof(chunk->extent[0]));
+	__builtin_memmove(&chunk->slot[at + 1], &chunk->slot[at], behind * sizeof(chunk->slot[0]));
+	chunk->extent[at] = extent;
+	chunk->slot[at] = slot;
+}
+
+static u32 position_of(const struct slot_chunk *chunk, const struct kvm_memory_slot *slot)
+{
+	u32 at = 0;
+
+	while (at < chunk->nr && chunk->slot[at] != slot)
+		at++;
+	return at;
+}
+
+int slot_index_erase(struct slot_index_edit *edit, struct slot_extent extent,
+		     const struct kvm_memory_slot *slot)
+{
+	/* Several chunks may begin with this start: back to the one with the slot. */
+	u32 at = chunks_upto(edit->index, extent.start);
+	struct slot_chunk *chunk;
+
+	do {
+		kvmu_assert(at);
+		chunk = edit->index->entry[--at].chunk;
+	} while (position_of(chunk, slot) == chunk->nr);
+
+	chunk = own_chunk(edit, at);
+	if (!chunk)
+		return -ENOMEM;
+	chunk_take_out(chunk, position_of(chunk, slot));
+	if (chunk->nr)
+		refresh_chunk(chunk);
+	else
+		drop_chunk(edit->index, at);
+	refresh_from(edit->index, at);
+	return 0;
+}
+
+static int insert_chunk(struct slot_index_edit *edit, u32 at)
+{
+	struct slot_index *index = edit->index;
+	struct slot_chunk *chunk = alloc_chunk(edit);
+
+	if (!chunk)
+		return -ENOMEM;
+	__builtin_memmove(&index->entry[at + 1], &index->entry[at],
+			  (index->nr - at) * sizeof(index->entry[0]));
+	index->entry[at].chunk = chunk;
+	index->nr++;
+	return 0;
+}
+
+/* Chunk @at, owned and full, gives its upper half to a new one behind it. */
+static int split_chunk(struct slot_index_edit *edit, u32 at)
+{
+	struct slot_chunk *low = edit->index->entry[at].chunk;
+	const u32 half = SLOT_CHUNK_MAX / 2;
+	struct slot_chunk *high;
+	int err = insert_chunk(edit, at + 1);
+
+	if (err)
+		return err;
+	high = edit->index->entry[at + 1].chunk;
+	high->nr = SLOT_CHUNK_MAX - half;
+	low->nr = half;
+	__builtin_memcpy(high->extent, &low->extent[half], high->nr * sizeof(high->extent[0]));
+	__builtin_memcpy(high->slot, &low->slot[half], high->nr * sizeof(high->slot[0]));
+	refresh_chunk(low);
+	refresh_chunk(high);
+	return 0;
+}
+
+int slot_index_insert(struct slot_index_edit *edit, struct slot_extent extent,
+		      struct kvm_memory_slot *slot)
+{
+	u32 upto = chunks_upto(edit->index, extent.start);
+	u32 at = upto ? upto - 1 : 0;
+	struct slot_chunk *chunk;
+	int err = edit->index->nr ? 0 : insert_chunk(edit, 0);
+
+	if (err)
+		return err;
+	chunk = own_chunk(edit, at);
+	if (!chunk)
+		return -ENOMEM;
+	if (chunk->nr == SLOT_CHUNK_MAX) {
+		err = split_chunk(edit, at);
+		if (err)
+			return err;
+		if (extent.start >= edit->index->entry[at + 1].chunk->extent[0].start)
+			chunk = edit->index->entry[at + 1].chunk;
+	}
+	chunk_put_in(chunk, slots_upto(chunk, extent.start), extent, slot);
+	refresh_chunk(chunk);
+	refresh_from(edit->index, at);
+	return 0;
+}
+
+void slot_index_abort(struct slot_index_edit *edit)
+{
+	if (!edit->index)
+		return;
+	for (u32 i = 0; i < edit->index->nr; i++) {
+		if (edit->index->entry[i].chunk->edit == edit->id)
+			mmu_host_free(edit->index->entry[i].chunk);
+	}
+	mmu_host_free(edit->index);
+}
+
+void slot_index_finish(struct slot_index_edit *edit)
+{
+	for (u32 i = 0; i < edit->nr_replaced; i++)
+		mmu_host_free(edit->replaced[i]);
+	mmu_host_free(edit->old);
+}

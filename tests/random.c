@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+u64 test_random(u64 *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return (*state * 0x2545f4914f6cdd1dull) >> 11;
+}
+
+u64 test_seed(const char *name)
+{
+	const char *given = getenv("KVMU_TEST_SEED");
+	struct timespec now;
+	u64 seed;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	seed = given ? strtoull(given, NULL, 0)
+		     : (u64)now.tv_sec * 1000000007ull + (u64)now.tv_nsec;
+	if (!seed)
+		seed = 1;
+	printf("%s: KVMU_TEST_SEED=0x%llx\n", name, (unsigned long long)seed);
+	fflush(stdout);
+	return seed;
+}
+
+u64 test_scaled(u64 count)
+{
+	const char *scale = getenv("KVMU_TEST_SCALE");
+
+	return scale ? count * strtoull(scale, NULL, 0) / 100 + 1 : count;
+}
