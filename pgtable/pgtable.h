@@ -107,6 +107,7 @@ struct kvm_pgtable_config {
 	u8 granule_lg2; /* 12, 14 or 16; 0: 12 */
 	bool accessed_dirty; /* the MMU sets accessed and dirty bits by itself */
 	bool supervisor;     /* x86_64: leaves without U/S; NPT and user space need it clear */
+	bool svpbmt;	     /* RISC-V: the MMU knows memory types, DEVICE may be asked for */
 	void *ctx;
 	const struct kvm_pgtable_ops *ops;
 };

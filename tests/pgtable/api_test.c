@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "pgtable/instance/riscv_g.h"
+
 #define NONE   ((enum kvm_pgtable_walk_flags)0)
 #define SHARED KVM_PGTABLE_WALK_SHARED
 #define FAULT  ((enum kvm_pgtable_walk_flags)(SHARED | KVM_PGTABLE_WALK_HANDLE_FAULT))
@@ -102,6 +104,27 @@ static void bad_mappings(void **state)
 	}
 }
 
+/* What the format lacks is refused, each bit of it; what it has is taken. */
+static void bits_that_a_leaf_cannot_hold(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < nr_formats; i++) {
+		const struct format *format = &formats[i];
+		struct test_table t;
+
+		table_setup(&t, format);
+		for (unsigned int bit = KVM_PGTABLE_PROT_DEVICE; bit < KVM_PGTABLE_PROT_ALL;
+		     bit <<= 1) {
+			bool lacks = format->lacks & bit;
+
+			assert_int_equal(
+				map_range(&t, 0, format_page(format), 0, RW | bit, 0, NULL),
+				lacks ? -EINVAL : 0);
+		}
+		table_teardown(&t);
+	}
+}
+
 static void bad_arguments(void **state)
 {
 	(void)state;
@@ -192,6 +215,68 @@ static void long_mode_marks_cannot_be_switched_off(void **state)
 	config.accessed_dirty = false;
 	assert_int_equal(t.format->op.init(&pgt, &config), -EINVAL);
 	table_teardown(&t);
+}
+
+/* ---- every size of leaf -------------------------------------------------------------- */
+
+static void check_block_of_level(struct test_table *t, unsigned int level)
+{
+	const struct format *format = t->format;
+	u64 bytes = format_level_bytes(format, level), last = 2 * bytes - format_page(format);
+	struct kvm_pgtable_map map = map_of(bytes, bytes, 3 * bytes, RW);
+	struct kvm_pgtable_leaf leaf;
+
+	assert_int_equal(format->op.map(&t->pgt, &map), 0);
+	assert_int_equal(map.installed, 1);
+	assert_int_equal(map.level, level);
+	assert_int_equal(format->op.get_leaf(&t->pgt, last, &leaf), 0);
+	assert_int_equal(leaf.level, level);
+	assert_int_equal(leaf.hpa, last + 2 * bytes);
+	/* Its last page alone goes: the rest is told by smaller leaves, one level at a time. */
+	assert_int_equal(format->op.unmap(&t->pgt, last, format_page(format), NONE, NULL, NULL), 0);
+	for (unsigned int below = 1; below < level; below++) {
+		u64 addr = 2 * bytes - 2 * format_level_bytes(format, below);
+
+		assert_int_equal(format->op.get_leaf(&t->pgt, addr, &leaf), 0);
+		assert_int_equal(leaf.level, below);
+		assert_int_equal(leaf.hpa, addr + 2 * bytes);
+	}
+	assert_int_equal(format->op.check(&t->pgt), 0);
+	assert_int_equal(format->op.unmap(&t->pgt, bytes, bytes, NONE, NULL, NULL), 0);
+	table_settle(t);
+	assert_int_equal(table_arena_bytes(&t->arena), t->pgt.root_bytes);
+}
+
+static void leaves_of_every_size(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < nr_formats; i++) {
+		unsigned int level = 1;
+		struct test_table t;
+
+		table_setup(&t, &formats[i]);
+		for (; level <= formats[i].leaf_level_max; level++)
+			check_block_of_level(&t, level);
+		table_teardown(&t);
+	}
+}
+
+static void hgatp_says_depth_vmid_and_root(void **state)
+{
+	static const char *const names[] = {"riscv-sv39x4", "riscv-sv48x4", "riscv-sv57x4"};
+	struct test_table t;
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		u64 root;
+
+		table_setup(&t, format_named(names[i]));
+		root = (uintptr_t)t.pgt.root;
+		assert_int_equal(root % 16384, 0);
+		assert_int_equal(riscv_g_hgatp(&t.pgt, 0x2345),
+				 (8ull + i) << 60 | 0x2345ull << 44 | root >> 12);
+		table_teardown(&t);
+	}
 }
 
 /* ---- flush owed ---------------------------------------------------------------------------- */
@@ -286,8 +371,10 @@ static void normal_memory_is_cleaned_as_far_as_the_range_goes(void **state)
 		table_setup(&t, &formats[i]);
 		assert_int_equal(t.format->op.map(&t.pgt, &map), 0);
 		assert_int_equal(map.level, 2);
-		assert_int_equal(
-			map_range(&t, block, page, 0, RW | KVM_PGTABLE_PROT_DEVICE, 0, NULL), 0);
+		if (!(formats[i].lacks & KVM_PGTABLE_PROT_DEVICE))
+			assert_int_equal(map_range(&t, block, page, 0, RW | KVM_PGTABLE_PROT_DEVICE,
+						   0, NULL),
+					 0);
 		assert_int_equal(t.format->op.flush(&t.pgt, page, 2 * block - page), 0);
 		assert_int_equal(t.cleaned_bytes, block - page);
 		table_teardown(&t);
@@ -402,9 +489,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_ranges),
 		cmocka_unit_test(bad_mappings),
+		cmocka_unit_test(bits_that_a_leaf_cannot_hold),
 		cmocka_unit_test(bad_arguments),
 		cmocka_unit_test(bad_geometry),
 		cmocka_unit_test(long_mode_marks_cannot_be_switched_off),
+		cmocka_unit_test(leaves_of_every_size),
+		cmocka_unit_test(hgatp_says_depth_vmid_and_root),
 		cmocka_unit_test(a_gibibyte_owes_one_range),
 		cmocka_unit_test(flushes_of_several_operations_gather),
 		cmocka_unit_test(sparse_ranges_are_not_searched),

@@ -6,6 +6,7 @@
 
 #include "pgtable/instance/ept.h"
 #include "pgtable/instance/npt.h"
+#include "pgtable/instance/riscv_g.h"
 #include "pgtable/instance/tiny.h"
 #include "tests/pgtable/tiny_bbm.h"
 
@@ -30,6 +31,20 @@
 			   .accessed_dirty = (ad),                    \
 			   __VA_ARGS__},                              \
 		.page_lg2 = 12, .table_bits = 9, .leaf_level_max = 3, \
+	}
+
+/* Two software bits; memory types and hardware marks where asked for. */
+#define RISCV(label, bits, ad, pbmt)                                                        \
+	{                                                                                   \
+		.name = label, .op = OPS(riscv_g),                                          \
+		.config = {.input_bits = (bits), .accessed_dirty = (ad), .svpbmt = (pbmt)}, \
+		.page_lg2 = 12, .table_bits = 9,                                            \
+		.leaf_level_max = (bits) > 50	? 5                                         \
+				  : (bits) > 41 ? 4                                         \
+						: 3,                                        \
+		.lacks = KVM_PGTABLE_PROT_SW2 | KVM_PGTABLE_PROT_SW3 |                      \
+			 ((pbmt) ? 0 : KVM_PGTABLE_PROT_DEVICE),                            \
+		.keeps_refusals = true, .breaks = true,                                     \
 	}
 
 const struct format formats[] = {
@@ -59,6 +74,11 @@ const struct format formats[] = {
 	X86(npt, "npt-4", 48, 0, true),
 	X86(npt, "npt-5", 57, 5, true),
 	X86(npt, "x86_64-4-supervisor", 47, 4, true, .supervisor = true),
+	RISCV("riscv-sv39x4", 41, false, true),
+	RISCV("riscv-sv39x4-plain", 38, false, false),
+	RISCV("riscv-sv48x4", 50, false, true),
+	RISCV("riscv-sv48x4-ad", 48, true, true),
+	RISCV("riscv-sv57x4", 59, true, false),
 };
 
 const unsigned int nr_formats = ARRAY_SIZE(formats);

@@ -29,6 +29,7 @@ struct format {
 	unsigned int page_lg2;
 	unsigned int table_bits;
 	unsigned int leaf_level_max;
+	unsigned int lacks;  /* of KVM_PGTABLE_PROT_ALL, what a leaf cannot say */
 	bool keeps_refusals; /* a cached refusal stays until flushed: relax owes */
 	bool breaks;	     /* break-before-make */
 };

@@ -47,7 +47,7 @@ static enum kvm_pgtable_prot random_prot(struct dice *d)
 		prot |= KVM_PGTABLE_PROT_ACCESSED;
 	if ((prot & KVM_PGTABLE_PROT_W) && rnd(d, 2))
 		prot |= KVM_PGTABLE_PROT_DIRTY | KVM_PGTABLE_PROT_ACCESSED;
-	return (enum kvm_pgtable_prot)prot;
+	return (enum kvm_pgtable_prot)(prot & ~d->m->format->lacks);
 }
 
 static enum kvm_pgtable_walk_flags random_flags(struct dice *d, unsigned int kinds)
