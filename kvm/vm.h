@@ -51,7 +51,6 @@ struct vm {
 	u32 boot_cpu_id;
 	u32 max_vcpu_ids; /* 0: not limited by KVM_ENABLE_CAP */
 	u32 nr_vcpus;
-	u32 nr_mmu_pages;
 	s64 clock_offset; /* guest's kvmclock minus CLOCK_MONOTONIC, ns */
 	u64 tss_addr, identity_map_addr;
 	struct vcpu *vcpu[KVM_MAX_VCPUS];

@@ -39,17 +39,14 @@ long do_set_user_memory_region2(struct ioctl_call *call)
 	return set_region(call->vm, call->data);
 }
 
-#define KVM_MIN_ALLOC_MMU_PAGES 64u
-
 long do_set_nr_mmu_pages(struct ioctl_call *call)
 {
-	if (call->arg < KVM_MIN_ALLOC_MMU_PAGES)
+	if (call->arg < KVM_MIN_TABLE_PAGES)
 		return -EINVAL;
-	call->vm->nr_mmu_pages = (u32)call->arg;
-	return 0;
+	return kvm_mmu_set_table_limit(&call->vm->kvm, (u32)call->arg);
 }
 
 long do_get_nr_mmu_pages(struct ioctl_call *call)
 {
-	return call->vm->nr_mmu_pages;
+	return (long)kvm_mmu_table_limit(&call->vm->kvm);
 }

@@ -122,6 +122,11 @@ static int edit_index(struct slot_index_edit *edit, const struct slot_update *up
 	return err;
 }
 
+static u64 pages_of(const struct kvm_memory_slot *slot)
+{
+	return slot ? slot->npages : 0;
+}
+
 static int build_set(struct slot_update *update)
 {
 	const struct kvm_memslots *before = update->kvm->memslots;
@@ -138,6 +143,7 @@ static int build_set(struct slot_update *update)
 		return err;
 	*update->set = (struct kvm_memslots){
 		.generation = generation,
+		.npages = before->npages + pages_of(update->new) - pages_of(update->old),
 		.nr = before->nr + (update->new != NULL) - (update->old != NULL),
 		.by_gfn = update->by_gfn.index,
 		.by_hva = update->by_hva.index,

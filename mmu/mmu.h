@@ -44,6 +44,7 @@ struct kvm_memory_slot {
 /* An immutable set; published by pointer, freed after a grace period. */
 struct kvm_memslots {
 	u64 generation;
+	u64 npages; /* of all slots together */
 	u32 nr;
 	struct slot_index *by_gfn;
 	struct slot_index *by_hva;
@@ -80,6 +81,7 @@ struct kvm_vm_stat {
 	u64 remote_tlb_flushes;	       /* kvm_flush_remote_tlbs() calls that found work */
 	u64 remote_tlb_flush_requests; /* vCPUs asked */
 	u64 memslot_updates;
+	u64 zapped_all; /* whole trees left behind */
 };
 
 /* ---- the VM ------------------------------------------------------------------- */
@@ -109,6 +111,7 @@ struct kvm {
 	u64 root_epoch;		    /* an older root is obsolete */
 	struct kvm_retired retired; /* unlinked, waiting for flush and grace period (mmu_lock) */
 	struct table_arena arena;
+	u64 table_pages_max; /* 0: no limit asked for */
 
 	u32 nr_vcpus;
 	struct kvm_vcpu *vcpus[KVM_MAX_VCPUS]; /* published; never removed before the VM ends */
@@ -260,6 +263,25 @@ void kvm_mmu_hva_change_end(struct kvm *kvm);
 /* Remove all leaves of [start, end) gfn; mmu_lock for writing. Flush is the caller's. */
 void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end,
 			   struct kvm_pgtable_flush *flush);
+
+/*
+ * Remove every leaf at a price that does not depend on how many there are: the
+ * VM gets an empty tree, and the old one is freed when no vCPU and no look-up
+ * uses it.  Takes mmu_lock, waits for a grace period.  0, -ENOMEM.
+ */
+int kvm_mmu_zap_all_fast(struct kvm *kvm) KVMU_MUST_CHECK;
+/* vCPU thread, outside guest mode, at each TLB flush: walk the tree that holds now. */
+void kvm_mmu_reload(struct kvm_vcpu *vcpu);
+
+/*
+ * KVM_SET_NR_MMU_PAGES: when more than @pages table pages (from
+ * KVM_MIN_TABLE_PAGES) are in use, a fault first removes every leaf.  What is
+ * in use already is removed at once: -ENOMEM if that fails, the limit holds.
+ * The other tells the limit, or what KVM would choose.
+ */
+#define KVM_MIN_TABLE_PAGES 64u
+int kvm_mmu_set_table_limit(struct kvm *kvm, u64 pages) KVMU_MUST_CHECK;
+u64 kvm_mmu_table_limit(const struct kvm *kvm);
 
 /* ---- TLB requests ---------------------------------------------------------------- */
 

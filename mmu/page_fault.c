@@ -134,6 +134,10 @@ static enum kvm_ret_pf topup_table_cache(struct kvm_vcpu *vcpu, struct kvm_page_
 {
 	struct kvm_pgtable_cache *cache = &vcpu->table_cache;
 
+	if (unlikely(kvm_mmu_over_table_limit(vcpu->kvm))) {
+		fault->error = kvm_mmu_zap_all_fast(vcpu->kvm);
+		return fault->error ? RET_PF_USER : RET_PF_RETRY;
+	}
 	if (likely(cache->nr >= TABLE_CACHE_MIN))
 		return RET_PF_CONTINUE;
 	fault->error = table_arena_fill(&vcpu->kvm->arena, cache, KVM_PGTABLE_CACHE_PAGES);
@@ -235,7 +239,7 @@ static enum kvm_ret_pf faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault 
  */
 static bool is_page_fault_stale(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
-	if (vcpu->mmu->root_epoch != vcpu->kvm->root_epoch)
+	if (vcpu->mmu->root_epoch != atomic_peek(&vcpu->kvm->root_epoch))
 		return true;
 	return kvm_mmu_invalidate_retry_gfn(vcpu->kvm, fault->mmu_seq, fault->gfn);
 }

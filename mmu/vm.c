@@ -83,33 +83,6 @@ void kvm_mmu_free_retired(struct kvm *kvm, struct kvm_retired retired)
 	table_arena_free_list(&kvm->arena, &retired.first);
 }
 
-/* ---- zapping ---------------------------------------------------------------------- */
-
-void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_flush *flush)
-{
-	u64 before = flush->entries;
-	int err;
-
-	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
-	err = ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
-	/*
-	 * Ranges come from slots, which were checked, so only a block that sticks
-	 * out can fail here, for want of a table page.  To keep a translation that
-	 * must go is no option; the VM ends, the process does not.
-	 */
-	KVM_BUG_ON(err, kvm);
-	kvm->stat.invalidated_leaves += flush->entries - before;
-}
-
-void kvm_mmu_zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
-{
-	struct kvm_pgtable_flush flush = {0};
-
-	kvm_mmu_zap_gfn_range(kvm, start, end, &flush);
-	if (kvm_pgtable_flush_owed(&flush))
-		kvm_flush_remote_tlbs(kvm);
-}
-
 /* ---- the VM ------------------------------------------------------------------------ */
 
 static int init_tables(struct kvm *kvm)
@@ -170,15 +143,14 @@ void kvm_vm_bugged(struct kvm *kvm)
 
 /* ---- vCPUs -------------------------------------------------------------------------- */
 
-static void init_vcpu_mmu(struct kvm *kvm, struct kvm_vcpu *vcpu)
+static void init_vcpu_mmu(const struct kvm *kvm, struct kvm_vcpu *vcpu)
 {
 	vcpu->root_mmu = (struct kvm_mmu){
 		.page_fault = kvm_tdp_page_fault,
-		.root_epoch = kvm->root_epoch,
-		.root = kvm->pgt.root,
 		.root_level = kvm->pgt.levels,
 	};
 	vcpu->mmu = &vcpu->root_mmu;
+	kvm_mmu_reload(vcpu);
 }
 
 int kvm_mmu_add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id)

@@ -15,6 +15,9 @@
 int kvm_memslots_init(struct kvm *kvm);
 void kvm_memslots_destroy(struct kvm *kvm);
 
+/* Has the limit on table pages been passed?  A guess where others map. */
+bool kvm_mmu_over_table_limit(const struct kvm *kvm);
+
 /*
  * Remove all leaves of [start, end) gfn and, when any was there, flush.
  * mmu_lock for writing.

@@ -23,6 +23,13 @@ int PGT_NAME(init)(struct kvm_pgtable *pgt, const struct kvm_pgtable_config *con
 void PGT_NAME(destroy)(struct kvm_pgtable *pgt);
 
 /*
+ * Exchange the trees of two tables of one geometry, so that all of a tree can
+ * be left behind at once.  Both exclusive; get_leaf may run, and sees one tree
+ * or the other.  Owes a flush of everything.
+ */
+void PGT_NAME(swap_roots)(struct kvm_pgtable *pgt, struct kvm_pgtable *other);
+
+/*
  * Map [addr, addr + size) with the largest leaves that alignment of addr and
  * hpa, the remaining size and max_level allow.  Existing leaves are replaced;
  * a leaf that already is what is asked for is left alone (installed stays as

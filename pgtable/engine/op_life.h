@@ -31,6 +31,16 @@ int PGT_NAME(init)(struct kvm_pgtable *pgt, const struct kvm_pgtable_config *con
 	return 0;
 }
 
+void PGT_NAME(swap_roots)(struct kvm_pgtable *pgt, struct kvm_pgtable *other)
+{
+	kvm_pte_t *root = pgt->root;
+
+	kvmu_assert(pgt->levels == other->levels && pgt->root_bytes == other->root_bytes);
+	/* Pairs with the look-up without a lock, get_leaf. */
+	atomic_publish(&pgt->root, other->root);
+	atomic_publish(&other->root, root);
+}
+
 void PGT_NAME(destroy)(struct kvm_pgtable *pgt)
 {
 	const struct kvm_pgtable_ops *ops = pgt->config.ops;

@@ -26,7 +26,8 @@ int PGT_NAME(get_leaf)(struct kvm_pgtable *pgt, u64 addr, struct kvm_pgtable_lea
 
 	if (unlikely(addr >> pgt->config.input_bits))
 		return -ERANGE;
-	pte = pgt_env_load(&pgt->root[pgt_root_index(pgt, addr)]);
+	/* Pairs with swap_roots. */
+	pte = pgt_env_load(&atomic_observe(&pgt->root)[pgt_root_index(pgt, addr)]);
 	while (pgt_is_table(pte, level)) {
 		const kvm_pte_t *table = pgt_follow(pte, level);
 

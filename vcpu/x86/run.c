@@ -79,6 +79,7 @@ static void take_answer(struct x86_cpu *cpu)
 static void serve(struct x86_cpu *cpu, u32 requests)
 {
 	if (requests & KVM_REQ_TLB_FLUSH) {
+		kvm_mmu_reload(&cpu->vcpu);
 		x86_flush_tlb(cpu);
 		x86_code_changed(cpu);
 		/* A slot may be where a device was. */

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Taking translations away: a range of them, or all at once by leaving the
+ * whole tree behind.
+ */
+#include "mmu/vm.h"
+#include "pgtable/instance/ept.h"
+
+void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_flush *flush)
+{
+	u64 before = flush->entries;
+	int err;
+
+	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
+	err = ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
+	/*
+	 * Ranges come from slots, which were checked, so only a block that sticks
+	 * out can fail here, for want of a table page.  To keep a translation that
+	 * must go is no option; the VM ends, the process does not.
+	 */
+	KVM_BUG_ON(err, kvm);
+	kvm->stat.invalidated_leaves += flush->entries - before;
+}
+
+void kvm_mmu_zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	struct kvm_pgtable_flush flush = {0};
+
+	kvm_mmu_zap_gfn_range(kvm, start, end, &flush);
+	if (kvm_pgtable_flush_owed(&flush))
+		kvm_flush_remote_tlbs(kvm);
+}
+
+/* ---- all at once ------------------------------------------------------------------- */
+
+void kvm_mmu_reload(struct kvm_vcpu *vcpu)
+{
+	/*
+	 * The epoch first: if another root comes in between, the pair does not
+	 * match and every fault is stale until the next reload, which has been
+	 * requested.  Pairs with the publish in kvm_mmu_zap_all_fast().
+	 */
+	vcpu->mmu->root_epoch = atomic_observe(&vcpu->kvm->root_epoch);
+	vcpu->mmu->root = atomic_observe(&vcpu->kvm->pgt.root);
+}
+
+int kvm_mmu_zap_all_fast(struct kvm *kvm)
+{
+	struct kvm_retired retired;
+	struct kvm_pgtable other;
+	int err = ept_init(&other, &kvm->pgt.config);
+
+	if (err)
+		return err;
+	mmu_write_lock(&kvm->mmu_lock);
+	ept_swap_roots(&kvm->pgt, &other);
+	/* The root first: pairs with kvm_mmu_reload(). */
+	atomic_publish(&kvm->root_epoch, kvm->root_epoch + 1);
+	kvm_flush_remote_tlbs(kvm);
+	retired = kvm_mmu_take_retired(kvm);
+	kvm->stat.zapped_all++;
+	mmu_write_unlock(&kvm->mmu_lock);
+
+	/* No vCPU walks the old tree any more; look-ups without a lock may. */
+	if (retired.first)
+		kvm_mmu_free_retired(kvm, retired);
+	else
+		mmu_host_synchronize_rcu();
+	ept_destroy(&other);
+	return 0;
+}
+
+/* ---- the limit on table pages -------------------------------------------------------- */
+
+/* Pages that wait in the vCPUs' caches are not in use. */
+static u64 table_pages_in_use(const struct kvm *kvm)
+{
+	u64 waiting = (u64)atomic_peek(&kvm->nr_vcpus) * KVM_PGTABLE_CACHE_PAGES;
+	u64 pages = atomic_peek(&kvm->arena.pages);
+
+	return pages > waiting ? pages - waiting : 0;
+}
+
+bool kvm_mmu_over_table_limit(const struct kvm *kvm)
+{
+	u64 limit = atomic_peek(&kvm->table_pages_max);
+
+	return limit && table_pages_in_use(kvm) > limit;
+}
+
+int kvm_mmu_set_table_limit(struct kvm *kvm, u64 pages)
+{
+	atomic_poke(&kvm->table_pages_max, pages);
+	return kvm_mmu_over_table_limit(kvm) ? kvm_mmu_zap_all_fast(kvm) : 0;
+}
+
+/* KVM's rule for a VM that did not ask: 2 % of the slots' pages, and some. */
+u64 kvm_mmu_table_limit(const struct kvm *kvm)
+{
+	u64 pages = atomic_peek(&kvm->table_pages_max);
+
+	if (pages)
+		return pages;
+	mmu_host_rcu_read_lock();
+	pages = atomic_observe(&kvm->memslots)->npages / 50;
+	mmu_host_rcu_read_unlock();
+	return max_u64(pages, KVM_MIN_TABLE_PAGES);
+}
