@@ -39,7 +39,8 @@ void PGT_NAME(swap_roots)(struct kvm_pgtable *pgt, struct kvm_pgtable *other);
  * leaves are kept.
  *
  * Shared with HANDLE_FAULT: -EAGAIN when another thread changed the entry at
- * the same time, the vCPU faults again.  -ENOMEM: what is in map->mapped is
+ * the same time, the vCPU faults again.  A bigger leaf that already permits what
+ * is asked for stays whole and gets the ACCESSED and DIRTY asked for.  -ENOMEM: what is in map->mapped is
  * mapped, the table is valid, the call may be repeated.
  * A fresh mapping owes no flush; a replaced one does.
  */
@@ -118,8 +119,9 @@ int PGT_NAME(split)(struct kvm_pgtable *pgt, u64 addr, u64 size, unsigned int le
 
 /*
  * Replace each table inside the range, up to @max_level, whose leaves are the
- * parts of one block by that block; accessed and dirty are or'ed.  Exclusive.
- * The table pages are retired.  Owes @flush.
+ * parts of one block by that block; accessed and dirty are or'ed, and set where
+ * the MMU may be setting them meanwhile (config.accessed_dirty; dirty where it is
+ * writable).  Exclusive.  The table pages are retired.  Owes @flush.
  */
 int PGT_NAME(collapse)(struct kvm_pgtable *pgt, u64 addr, u64 size, unsigned int max_level,
 		       struct kvm_pgtable_flush *flush);

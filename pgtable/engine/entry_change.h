@@ -203,37 +203,43 @@ pgt_inline int pgt_change_shared(const struct kvm_pgtable_visit_ctx *ctx, kvm_pt
 	return 0;
 }
 
-pgt_inline void pgt_change_exclusive(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
+/*
+ * -EAGAIN: what the leaf said was to go on in a table, and the MMU has marked the
+ * leaf meanwhile; the table must hold that mark.  Nothing has changed.
+ */
+pgt_inline int pgt_change_exclusive(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new)
 {
+	bool mmu_writes = pgt_is_leaf(ctx->old, ctx->level) &&
+			  fmt_mmu_may_write(ctx->pgt, ctx->old, ctx->level);
+	enum pgt_kind to = pgt_kind(new, ctx->level);
+	kvm_pte_t seen = ctx->old;
+
+	if (unlikely(mmu_writes && (to == PGT_TABLE || to == PGT_LOCKED_ENTRY)))
+		return pgt_env_cmpxchg(ctx->ptep, &seen, new) ? 0 : -EAGAIN;
 	if (!ctx->old != !new)
 		pgt_live_adjust(ctx->ptep, new ? 1u : -1u);
-	if (pgt_is_leaf(ctx->old, ctx->level) && pgt_is_leaf(new, ctx->level) &&
-	    fmt_mmu_may_write(ctx->pgt, ctx->old, ctx->level))
+	if (mmu_writes && to == PGT_LEAF)
 		pgt_store_against_mmu(ctx->ptep, ctx->old, new, ctx->level);
 	else
 		pgt_env_store(ctx->ptep, new);
+	return 0;
 }
 
 /*
- * Change the entry the walker shows from ctx->old to @new.  -EAGAIN: shared,
- * and someone else was faster; nothing has changed.
+ * Change the entry the walker shows from ctx->old to @new.  -EAGAIN: someone else
+ * was faster, under an exclusive walk the MMU; nothing has changed.
  */
 pgt_inline int pgt_entry_change(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t new,
 				struct kvm_pgtable_flush *owed)
 {
 	bool shared = ctx->flags & KVM_PGTABLE_WALK_SHARED;
+	int err;
 
 	kvmu_assert(pgt_transition_legal(ctx->old, new, ctx->level, shared));
-	if (shared) {
-		int err = pgt_change_shared(ctx, new);
-
-		if (err)
-			return err;
-	} else {
-		pgt_change_exclusive(ctx, new);
-	}
-	pgt_note_flush(ctx, new, owed);
-	return 0;
+	err = shared ? pgt_change_shared(ctx, new) : pgt_change_exclusive(ctx, new);
+	if (!err)
+		pgt_note_flush(ctx, new, owed);
+	return err;
 }
 
 /* Does this change have to go through an absent entry and a flush? */

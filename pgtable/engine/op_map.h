@@ -71,6 +71,28 @@ static inline bool pgt_block_serves_fault(const struct kvm_pgtable_visit_ctx *ct
 	       !(asked & ~fmt_leaf_prot(ctx->old, ctx->level));
 }
 
+/*
+ * It gets the marks that the fault brings all the same: an MMU that does not set
+ * them by itself would refuse the access again and again.
+ */
+static inline int pgt_mark_block(const struct kvm_pgtable_visit_ctx *ctx, struct pgt_map_data *data)
+{
+	kvm_pte_t new = ctx->old;
+	int err;
+
+	if (data->map->prot & KVM_PGTABLE_PROT_ACCESSED)
+		new = fmt_mkyoung(new, ctx->level);
+	if (data->map->prot & KVM_PGTABLE_PROT_DIRTY)
+		new = fmt_mkdirty(new, ctx->level);
+	data->map->level = ctx->level;
+	if (new == ctx->old)
+		return 0;
+	err = pgt_entry_change(ctx, new, &data->owed);
+	if (!err)
+		data->map->installed++;
+	return err;
+}
+
 /* Exclusive: the block takes the place of a whole subtree. */
 pgt_cold int pgt_map_over_table(const struct kvm_pgtable_visit_ctx *ctx, struct pgt_map_data *data)
 {
@@ -97,10 +119,8 @@ pgt_inline int pgt_map_visitor(const struct kvm_pgtable_visit_ctx *ctx,
 		return -EAGAIN;
 	if (pgt_leaf_fits(ctx, data))
 		return pgt_map_leaf(ctx, data);
-	if (pgt_block_serves_fault(ctx, data)) {
-		data->map->level = ctx->level;
-		return 0;
-	}
+	if (pgt_block_serves_fault(ctx, data))
+		return pgt_mark_block(ctx, data);
 	return pgt_install_table(ctx, data->map->cache, &data->owed);
 }
 

@@ -63,11 +63,17 @@ pgt_inline kvm_pte_t pgt_without_ad(kvm_pte_t pte, unsigned int level)
 	return fmt_mkclean(fmt_mkold(pte, level), level);
 }
 
-/* The leaf of @level that says what the full @table below says; 0: there is none. */
-static kvm_pte_t pgt_collapsed_leaf(const kvm_pte_t *table, unsigned int level)
+/*
+ * The leaf of @level that says what the full @table below says; 0: there is none.
+ * Where the MMU sets marks by itself it may do so in @table until the flush, after
+ * we have looked: there the leaf is born with them.
+ */
+static kvm_pte_t pgt_collapsed_leaf(const struct kvm_pgtable *pgt, const kvm_pte_t *table,
+				    unsigned int level)
 {
 	kvm_pte_t first = pgt_env_load(&table[0]), expect;
-	bool young = false, dirty = false;
+	bool young = pgt->config.accessed_dirty;
+	bool dirty = pgt->config.accessed_dirty && fmt_writable(first, level - 1);
 
 	if (!pgt_is_leaf(first, level - 1) ||
 	    !is_aligned(fmt_leaf_hpa(first, level - 1), pgt_level_bytes(level)))
@@ -100,7 +106,7 @@ static inline int pgt_collapse_visitor(const struct kvm_pgtable_visit_ctx *ctx,
 	if (ctx->level > data->level || pgt_table_live(table) != PGT_TABLE_ENTRIES ||
 	    !is_aligned(ctx->addr, bytes) || ctx->end - ctx->addr < bytes)
 		return 0;
-	new = pgt_collapsed_leaf(table, ctx->level);
+	new = pgt_collapsed_leaf(ctx->pgt, table, ctx->level);
 	if (!new)
 		return 0;
 	err = pgt_entry_replace(ctx, new, &data->owed);

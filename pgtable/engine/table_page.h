@@ -51,13 +51,19 @@ static inline int pgt_install_table(const struct kvm_pgtable_visit_ctx *ctx,
 				    struct kvm_pgtable_cache *cache, struct kvm_pgtable_flush *owed)
 {
 	kvm_pte_t *table = pgt_table_alloc(ctx->pgt, cache);
+	struct kvm_pgtable_visit_ctx now = *ctx;
 	int err;
 
 	if (unlikely(!table))
 		return -ENOMEM;
-	if (ctx->old)
-		pgt_table_fill(table, ctx->old, ctx->level);
-	err = pgt_entry_replace(ctx, fmt_make_table(pgt_env_hpa(table), ctx->level), owed);
+	for (;;) {
+		if (now.old)
+			pgt_table_fill(table, now.old, now.level);
+		err = pgt_entry_replace(&now, fmt_make_table(pgt_env_hpa(table), now.level), owed);
+		if (likely(!err) || (now.flags & KVM_PGTABLE_WALK_SHARED))
+			break;
+		now.old = pgt_env_load(now.ptep); /* with the MMU's mark */
+	}
 	if (unlikely(err))
 		pgt_table_unalloc(ctx->pgt, cache, table);
 	return err;

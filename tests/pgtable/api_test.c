@@ -430,6 +430,126 @@ static void a_block_that_serves_the_fault_stays_whole(void **state)
 	table_teardown(&t);
 }
 
+static void the_block_gets_the_marks_of_the_fault(void **state)
+{
+	const unsigned int marks = KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY;
+
+	(void)state;
+	for (unsigned int i = 0; i < nr_formats; i++) {
+		u64 page = format_page(&formats[i]);
+		struct kvm_pgtable_map block = map_of(0, format_level_bytes(&formats[i], 2), 0, RW);
+		struct kvm_pgtable_map fault =
+			map_of(page, page, page, RW | marks, .max_level = 1, .flags = FAULT);
+		struct test_table t;
+
+		table_setup(&t, &formats[i]);
+		assert_int_equal(t.format->op.map(&t.pgt, &block), 0);
+		assert_int_equal(t.format->op.map(&t.pgt, &fault), 0);
+		assert_int_equal(fault.installed, 1);
+		assert_int_equal(fault.level, 2);
+		assert_int_equal(prot_at(&t, 0), RW | marks);
+		assert_int_equal(t.format->op.map(&t.pgt, &fault), 0);
+		assert_int_equal(fault.installed, 0);
+		table_teardown(&t);
+	}
+}
+
+/* ---- the MMU marks a leaf while an operation works on it ------------------------------- */
+
+struct marking_mmu {
+	struct test_table *t;
+	struct kvm_pgtable_ops ops;
+	kvm_pte_t *ptep; /* the leaf it is about to mark */
+	kvm_pte_t marks;
+	unsigned int marked;
+};
+
+static int find_leaf(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_walk_flags visit)
+{
+	struct marking_mmu *mmu = ctx->arg;
+
+	(void)visit;
+	mmu->ptep = ctx->ptep;
+	return 0;
+}
+
+/* Tables are allocated between the library's look at an entry and its change. */
+static void *alloc_while_the_mmu_marks(void *ctx)
+{
+	struct marking_mmu *mmu = ctx;
+
+	if (mmu->ptep && (*mmu->ptep & mmu->marks) != mmu->marks) {
+		*mmu->ptep |= mmu->marks;
+		mmu->marked++;
+	}
+	return mmu->t->ops.alloc_table(mmu->t);
+}
+
+static void retire_for_mmu(void *ctx, void *table)
+{
+	struct marking_mmu *mmu = ctx;
+
+	mmu->t->ops.retire_table(mmu->t, table);
+}
+
+static void flush_for_mmu(void *ctx, const struct kvm_pgtable_flush *flush)
+{
+	struct marking_mmu *mmu = ctx;
+
+	mmu->t->ops.flush(mmu->t, flush);
+}
+
+/* What the MMU of this format sets in a leaf: the difference between two leaves. */
+static void watch_block(struct marking_mmu *mmu, struct test_table *t, u64 block)
+{
+	const unsigned int marks = KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY;
+	struct kvm_pgtable_walker walker = {
+		.cb = find_leaf, .arg = mmu, .flags = KVM_PGTABLE_WALK_LEAF};
+	struct kvm_pgtable_map marked = map_of(0, block, 0, RW | marks);
+	struct kvm_pgtable_map clean = map_of(0, block, 0, RW);
+	bool young;
+
+	*mmu = (struct marking_mmu){.t = t};
+	assert_int_equal(t->format->op.map(&t->pgt, &marked), 0);
+	assert_int_equal(t->format->op.walk(&t->pgt, 0, block, &walker), 0);
+	mmu->marks = *mmu->ptep;
+	assert_int_equal(t->format->op.unmap(&t->pgt, 0, block, NONE, NULL, NULL), 0);
+	assert_int_equal(t->format->op.map(&t->pgt, &clean), 0);
+	assert_int_equal(t->format->op.walk(&t->pgt, 0, block, &walker), 0);
+	mmu->marks ^= *mmu->ptep;
+	assert_int_equal(t->format->op.test_young(&t->pgt, 0, block, &young), 0);
+	assert_false(young);
+}
+
+static void a_mark_set_during_a_split_is_kept(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < nr_formats; i++) {
+		u64 page = format_page(&formats[i]), block = format_level_bytes(&formats[i], 2);
+		struct marking_mmu mmu;
+		struct test_table t;
+
+		if (!formats[i].config.accessed_dirty)
+			continue;
+		table_setup(&t, &formats[i]);
+		watch_block(&mmu, &t, block);
+		mmu.ops = t.ops;
+		mmu.ops.alloc_table = alloc_while_the_mmu_marks;
+		mmu.ops.retire_table = retire_for_mmu;
+		mmu.ops.flush = flush_for_mmu;
+		t.pgt.config.ops = &mmu.ops;
+		t.pgt.config.ctx = &mmu;
+		assert_int_equal(t.format->op.split(&t.pgt, 0, page, 1, NONE, NULL, NULL), 0);
+		assert_int_equal(mmu.marked, 1);
+		t.pgt.config.ops = &t.ops;
+		t.pgt.config.ctx = &t;
+		for (u64 addr = 0; addr < block; addr += page)
+			assert_int_equal(prot_at(&t, addr),
+					 RW | KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY);
+		table_teardown(&t);
+	}
+}
+
 static void presets_save_the_mmu_a_write(void **state)
 {
 	struct kvm_pgtable_leaf leaf;
@@ -501,6 +621,8 @@ int main(void)
 		cmocka_unit_test(normal_memory_is_cleaned_as_far_as_the_range_goes),
 		cmocka_unit_test(a_fault_takes_no_permission_away),
 		cmocka_unit_test(a_block_that_serves_the_fault_stays_whole),
+		cmocka_unit_test(the_block_gets_the_marks_of_the_fault),
+		cmocka_unit_test(a_mark_set_during_a_split_is_kept),
 		cmocka_unit_test(presets_save_the_mmu_a_write),
 		cmocka_unit_test(the_structural_check_sees_damage),
 	};

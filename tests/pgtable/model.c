@@ -118,6 +118,16 @@ static unsigned int best_level(const struct format *format, const struct kvm_pgt
 	return 1;
 }
 
+/* Marks stand in leaves: all pages of the leaf around @i get them. */
+static void mark_leaf(const struct model *m, u64 i, u32 marks)
+{
+	u64 pages = format_level_bytes(m->format, m->page[i].level) / format_page(m->format);
+	u64 first = i - (model_addr(m, i) / format_page(m->format)) % pages;
+
+	for (u64 j = first; j < first + pages; j++)
+		m->page[j].prot |= marks;
+}
+
 static void model_map_page(const struct model *m, const struct kvm_pgtable_map *map, u64 i)
 {
 	struct page *page = &m->page[i];
@@ -130,9 +140,11 @@ static void model_map_page(const struct model *m, const struct kvm_pgtable_map *
 	if (old.present && old.hpa == hpa) {
 		u32 asked = map->prot & KVM_PGTABLE_PROT_RWX;
 
-		/* A bigger leaf that already serves the fault stays as it is. */
-		if (fault && old.level > best_level(m->format, map, addr) && !(asked & ~old.prot))
+		/* A bigger leaf that already serves the fault stays whole. */
+		if (fault && old.level > best_level(m->format, map, addr) && !(asked & ~old.prot)) {
+			mark_leaf(m, i, map->prot & MARKS);
 			return;
+		}
 		if (old.level >= best_level(m->format, map, addr) ||
 		    (map->flags & KVM_PGTABLE_WALK_SHARED))
 			kept = MARKS | (fault ? KVM_PGTABLE_PROT_RWX | KVM_PGTABLE_PROT_SW : 0);
@@ -273,11 +285,16 @@ void model_split(struct model *m, struct range r, enum kvm_pgtable_walk_flags fl
 	verify_flush(m, &flush, r.first, r.end, flushes, false);
 }
 
-/* A block has one accessed and one dirty mark: those of its parts together. */
+/*
+ * A block has one accessed and one dirty mark: those of its parts together, and
+ * all that an MMU could be setting at the time.
+ */
 static void join_marks(struct model *m, u64 i, u64 pages)
 {
 	u32 marks = 0;
 
+	if (m->format->config.accessed_dirty)
+		marks = m->page[i].prot & KVM_PGTABLE_PROT_W ? MARKS : KVM_PGTABLE_PROT_ACCESSED;
 	for (u64 j = i; j < i + pages; j++)
 		marks |= m->page[j].prot & MARKS;
 	for (u64 j = i; j < i + pages; j++)
@@ -291,6 +308,8 @@ void model_collapse(struct model *m, u64 first, u64 blocks)
 	u64 flushes = m->t.nr_flushes;
 	u64 retired = m->t.nr_retired;
 
+	for (u64 i = first; i < end; i++)
+		(void)leaf_bytes(m, i);
 	assert_int_equal(m->format->op.collapse(&m->t.pgt, model_addr(m, first),
 						(end - first) * format_page(m->format), 2, &flush),
 			 0);
@@ -298,7 +317,7 @@ void model_collapse(struct model *m, u64 first, u64 blocks)
 		struct kvm_pgtable_leaf leaf;
 
 		get(m, i, &leaf);
-		if (leaf.present && leaf.level > 1)
+		if (leaf.present && leaf.level > 1 && m->page[i].level == 1)
 			join_marks(m, i, m->block);
 	}
 	model_verify(m, first, end);
