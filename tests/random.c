@@ -5,14 +5,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-u64 test_random(u64 *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return (*state * 0x2545f4914f6cdd1dull) >> 11;
-}
-
 u64 test_seed(const char *name)
 {
 	const char *given = getenv("KVMU_TEST_SEED");

@@ -6,7 +6,14 @@
 #include "base/types.h"
 
 /* xorshift64*; the seed of a test run is printed by its main(). */
-u64 test_random(u64 *state);
+static inline u64 test_random(u64 *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return (*state * 0x2545f4914f6cdd1dull) >> 11;
+}
+
 static inline u64 test_below(u64 *state, u64 bound)
 {
 	return test_random(state) % bound;

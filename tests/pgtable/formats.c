@@ -10,22 +10,9 @@
 #include "pgtable/instance/tiny.h"
 #include "tests/pgtable/tiny_bbm.h"
 
-#define OPS(prefix)                                                                               \
-	{                                                                                         \
-		.init = prefix##_init, .destroy = prefix##_destroy, .map = prefix##_map,          \
-		.unmap = prefix##_unmap, .get_leaf = prefix##_get_leaf, .walk = prefix##_walk,    \
-		.wrprotect = prefix##_wrprotect, .set_owner = prefix##_set_owner,                 \
-		.mkyoung = prefix##_mkyoung, .mkold = prefix##_mkold,                             \
-		.test_young = prefix##_test_young, .relax_perms = prefix##_relax_perms,           \
-		.flush = prefix##_flush, .split = prefix##_split, .collapse = prefix##_collapse,  \
-		.create_unlinked = prefix##_create_unlinked,                                      \
-		.free_unlinked = prefix##_free_unlinked, .link_unlinked = prefix##_link_unlinked, \
-		.check = prefix##_check,                                                          \
-	}
-
 #define X86(prefix, label, bits, depth, ad, ...)                      \
 	{                                                             \
-		.name = label, .op = OPS(prefix),                     \
+		.name = label, .op = FORMAT_OPS(prefix),              \
 		.config = {.input_bits = (bits),                      \
 			   .levels = (depth),                         \
 			   .accessed_dirty = (ad),                    \
@@ -36,7 +23,7 @@
 /* Two software bits; memory types and hardware marks where asked for. */
 #define RISCV(label, bits, ad, pbmt)                                                        \
 	{                                                                                   \
-		.name = label, .op = OPS(riscv_g),                                          \
+		.name = label, .op = FORMAT_OPS(riscv_g),                                   \
 		.config = {.input_bits = (bits), .accessed_dirty = (ad), .svpbmt = (pbmt)}, \
 		.page_lg2 = 12, .table_bits = 9,                                            \
 		.leaf_level_max = (bits) > 50	? 5                                         \
@@ -49,19 +36,19 @@
 
 const struct format formats[] = {
 	{.name = "tiny",
-	 .op = OPS(tiny),
+	 .op = FORMAT_OPS(tiny),
 	 .config = {.input_bits = 18},
 	 .page_lg2 = 12,
 	 .table_bits = 2,
 	 .leaf_level_max = 3},
 	{.name = "tiny-4",
-	 .op = OPS(tiny),
+	 .op = FORMAT_OPS(tiny),
 	 .config = {.input_bits = 20, .accessed_dirty = true},
 	 .page_lg2 = 12,
 	 .table_bits = 2,
 	 .leaf_level_max = 3},
 	{.name = "tiny-bbm",
-	 .op = OPS(tiny_bbm),
+	 .op = FORMAT_OPS(tiny_bbm),
 	 .config = {.input_bits = 18},
 	 .page_lg2 = 12,
 	 .table_bits = 2,

@@ -13,40 +13,12 @@
 #include "pgtable/arena.h"
 #include "pgtable/env.h"
 #include "pgtable/pgtable.h"
+#include "tests/pgtable/format_ops.h"
 #include "tests/random.h"
-
-/* The operations of one instance by pointer: tests are written once for all. */
-#define PGT_NAME(op) (*op)
-struct format_ops {
-#include "pgtable/pgtable_api.h"
-};
-#undef PGT_NAME
-
-struct format {
-	const char *name;
-	struct format_ops op;
-	struct kvm_pgtable_config config; /* without ctx and ops */
-	unsigned int page_lg2;
-	unsigned int table_bits;
-	unsigned int leaf_level_max;
-	unsigned int lacks;  /* of KVM_PGTABLE_PROT_ALL, what a leaf cannot say */
-	bool keeps_refusals; /* a cached refusal stays until flushed: relax owes */
-	bool breaks;	     /* break-before-make */
-};
 
 extern const struct format formats[];
 extern const unsigned int nr_formats;
 const struct format *format_named(const char *name);
-
-static inline u64 format_page(const struct format *format)
-{
-	return 1ull << format->page_lg2;
-}
-
-static inline u64 format_level_bytes(const struct format *format, unsigned int level)
-{
-	return 1ull << (format->page_lg2 + format->table_bits * (level - 1));
-}
 
 struct test_table {
 	struct kvm_pgtable pgt;
