@@ -40,8 +40,8 @@ void PGT_NAME(swap_roots)(struct kvm_pgtable *pgt, struct kvm_pgtable *other);
  *
  * Shared with HANDLE_FAULT: -EAGAIN when another thread changed the entry at
  * the same time, the vCPU faults again.  A bigger leaf that already permits what
- * is asked for stays whole and gets the ACCESSED and DIRTY asked for.  -ENOMEM: what is in map->mapped is
- * mapped, the table is valid, the call may be repeated.
+ * is asked for stays whole and gets the ACCESSED and DIRTY asked for.  -ENOMEM:
+ * what is in map->mapped is mapped, the table is valid, the call may be repeated.
  * A fresh mapping owes no flush; a replaced one does.
  */
 int PGT_NAME(map)(struct kvm_pgtable *pgt, struct kvm_pgtable_map *map);
