@@ -82,6 +82,11 @@ static inline hva_t ptr_to_hva(const void *ptr)
 	return (hva_t)(uintptr_t)ptr;
 }
 
+static inline enum pg_level min_level(enum pg_level a, enum pg_level b)
+{
+	return a < b ? a : b;
+}
+
 /* Pages of 4 KiB that one x86 leaf of @level covers. */
 static inline u64 pages_per_level(enum pg_level level)
 {

@@ -65,6 +65,7 @@ int mmu_host_faultin_page(hva_t hva, bool write)
 #define PM_PRESENT BIT_ULL(63)
 
 #define BLOCK_PAGES 512u
+#define BLOCK_BYTES (BLOCK_PAGES * PAGE_SIZE)
 
 static bool entries_resident(const u64 *entries, unsigned int nr)
 {
@@ -75,28 +76,58 @@ static bool entries_resident(const u64 *entries, unsigned int nr)
 	return true;
 }
 
+static bool block_resident(int pagemap, hva_t block)
+{
+	u64 entries[BLOCK_PAGES];
+	long got =
+		syscall(SYS_pread64, pagemap, entries, sizeof(entries), (block >> PAGE_SHIFT) * 8);
+
+	return got == (long)sizeof(entries) && entries_resident(entries, BLOCK_PAGES);
+}
+
+/* From the block that was asked for to both ends, so that a gap nearby ends the search early. */
+static bool blocks_resident(int pagemap, hva_t start, hva_t end, hva_t around)
+{
+	for (hva_t block = around; block < end; block += BLOCK_BYTES) {
+		if (!block_resident(pagemap, block))
+			return false;
+	}
+	for (hva_t block = around; block > start; block -= BLOCK_BYTES) {
+		if (!block_resident(pagemap, block - BLOCK_BYTES))
+			return false;
+	}
+	return true;
+}
+
+static enum pg_level resident_level(int pagemap, hva_t hva, enum pg_level max_level)
+{
+	hva_t block = align_down(hva, BLOCK_BYTES);
+	hva_t gib = align_down(hva, 1ull << 30);
+
+	if (!block_resident(pagemap, block))
+		return PG_LEVEL_4K;
+	if (max_level < PG_LEVEL_1G || !blocks_resident(pagemap, gib, gib + (1ull << 30), block))
+		return PG_LEVEL_2M;
+	return PG_LEVEL_1G;
+}
+
 /*
  * A descriptor per question rather than one kept: the program sees no stranger
  * among its files, and a child of fork asks about itself.
  */
-static bool block_resident(hva_t block)
-{
-	u64 entries[BLOCK_PAGES];
-	long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
-	long got;
-
-	if (fd < 0)
-		return false;
-	got = syscall(SYS_pread64, fd, entries, sizeof(entries), (block >> PAGE_SHIFT) * 8);
-	syscall(SYS_close, fd);
-	return got == (long)sizeof(entries) && entries_resident(entries, BLOCK_PAGES);
-}
-
 enum pg_level mmu_host_resident_level(hva_t hva, enum pg_level max_level)
 {
-	if (max_level >= PG_LEVEL_2M && block_resident(align_down(hva, BLOCK_PAGES * PAGE_SIZE)))
-		return PG_LEVEL_2M;
-	return PG_LEVEL_4K;
+	enum pg_level level = PG_LEVEL_4K;
+	int pagemap;
+
+	if (max_level == PG_LEVEL_4K)
+		return level;
+	pagemap = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	if (pagemap < 0)
+		return level;
+	level = resident_level(pagemap, hva, max_level);
+	syscall(SYS_close, pagemap);
+	return level;
 }
 
 /*

@@ -80,25 +80,6 @@ bool kvm_mmu_invalidate_retry_gfn(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn)
 
 /* ---- the host's address space changes --------------------------------------- */
 
-struct gfn_range {
-	gfn_t start;
-	gfn_t end;
-};
-
-/* The part of @slot that [start, end) hva backs, rounded outwards to pages. */
-static struct gfn_range hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t start,
-					  hva_t end)
-{
-	hva_t base = slot->userspace_addr;
-
-	start = max_u64(align_down(start, PAGE_SIZE), base);
-	end = min_u64(align_up(end, PAGE_SIZE), base + (slot->npages << PAGE_SHIFT));
-	return (struct gfn_range){
-		.start = slot->base_gfn + ((start - base) >> PAGE_SHIFT),
-		.end = slot->base_gfn + ((end - base) >> PAGE_SHIFT),
-	};
-}
-
 /* Open the bracket over every gfn that the hva range backs; how many slots that was. */
 static u32 add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 {
@@ -107,7 +88,7 @@ static u32 add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 	u32 found = 0;
 
 	while ((slot = slot_index_next(&it))) {
-		struct gfn_range range = hva_range_in_slot(slot, start, end);
+		struct gfn_range range = kvm_hva_range_in_slot(slot, start, end);
 
 		if (!found++)
 			kvm_mmu_invalidate_begin(kvm);
@@ -123,7 +104,7 @@ static bool zap_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 	const struct kvm_memory_slot *slot;
 
 	while ((slot = slot_index_next(&it))) {
-		struct gfn_range range = hva_range_in_slot(slot, start, end);
+		struct gfn_range range = kvm_hva_range_in_slot(slot, start, end);
 
 		kvm_mmu_zap_gfn_range(kvm, range.start, range.end, &flush);
 	}

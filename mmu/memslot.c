@@ -3,7 +3,7 @@
  * Memslot look-up.  A set of slots is immutable once published, so readers need
  * a read-side section and nothing else.
  */
-#include "mmu/mmu.h"
+#include "mmu/vm.h"
 
 const struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn)
 {
@@ -28,4 +28,16 @@ const struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn
 		vcpu->last_slot_gen = slots->generation;
 	}
 	return slot;
+}
+
+struct gfn_range kvm_hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t start, hva_t end)
+{
+	hva_t base = slot->userspace_addr;
+
+	start = max_u64(align_down(start, PAGE_SIZE), base);
+	end = min_u64(align_up(end, PAGE_SIZE), base + (slot->npages << PAGE_SHIFT));
+	return (struct gfn_range){
+		.start = slot->base_gfn + ((start - base) >> PAGE_SHIFT),
+		.end = slot->base_gfn + ((end - base) >> PAGE_SHIFT),
+	};
 }

@@ -260,6 +260,14 @@ bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn
 bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end);
 void kvm_mmu_hva_change_end(struct kvm *kvm);
 
+/*
+ * Has a guest used memory that backs [start, end) since it was last aged?  The
+ * first also forgets it, with the flush without which later uses would go
+ * unseen; the second only looks.  Both take mmu_lock for reading.
+ */
+bool kvm_mmu_age_hva(struct kvm *kvm, hva_t start, hva_t end);
+bool kvm_mmu_test_age_hva(struct kvm *kvm, hva_t start, hva_t end);
+
 /* Remove all leaves of [start, end) gfn; mmu_lock for writing. Flush is the caller's. */
 void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end,
 			   struct kvm_pgtable_flush *flush);

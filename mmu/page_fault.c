@@ -226,7 +226,8 @@ static enum kvm_ret_pf faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 	 */
 	fault->req_level = PG_LEVEL_4K;
 	if (fault->walk_level > PG_LEVEL_4K && fault->max_level > PG_LEVEL_4K)
-		fault->req_level = mmu_host_resident_level(fault->hva, fault->max_level);
+		fault->req_level = mmu_host_resident_level(
+			fault->hva, min_level(fault->max_level, fault->walk_level));
 	return RET_PF_CONTINUE;
 }
 

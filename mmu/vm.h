@@ -9,11 +9,20 @@
 #define KVM_MMU_INPUT_BITS 48
 
 /* Largest leaf we make. */
-#define KVM_MMU_MAX_LEVEL PG_LEVEL_2M
+#define KVM_MMU_MAX_LEVEL PG_LEVEL_1G
 
 /* The empty set of a new VM; -ENOMEM.  Destroy frees what init got and every slot. */
 int kvm_memslots_init(struct kvm *kvm);
 void kvm_memslots_destroy(struct kvm *kvm);
+
+/* Gfns that a range of program memory backs. */
+struct gfn_range {
+	gfn_t start;
+	gfn_t end;
+};
+
+/* The part of @slot that [start, end) hva backs, rounded outwards to pages; they intersect. */
+struct gfn_range kvm_hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t start, hva_t end);
 
 /* Has the limit on table pages been passed?  A guess where others map. */
 bool kvm_mmu_over_table_limit(const struct kvm *kvm);

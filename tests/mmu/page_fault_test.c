@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define BLOCK (2ull << 20)
 
@@ -130,6 +131,55 @@ static void resident_block_is_mapped_as_one(void **state)
 	assert_int_equal(vm->vcpu[0].stat.pages_mapped[PG_LEVEL_2M], 1);
 }
 
+/* One block of memory, mapped again and again until it fills a GiB. */
+static char *gib_of_one_block(void)
+{
+	const u64 gib = 1ull << 30;
+	int fd = memfd_create("block", 0);
+	char *area =
+		mmap(NULL, 2 * gib, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *start = hva_to_ptr(align_up(ptr_to_hva(area), gib));
+
+	assert_ptr_not_equal(area, MAP_FAILED);
+	assert_int_equal(ftruncate(fd, (off_t)BLOCK), 0);
+	for (u64 at = 0; at < gib; at += BLOCK)
+		assert_ptr_equal(mmap(start + at, BLOCK, PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_FIXED, fd, 0),
+				 start + at);
+	close(fd);
+	munmap(area, (size_t)(start - area));
+	munmap(start + gib, (size_t)(area + gib - start));
+	return start;
+}
+
+static void a_gib_is_one_leaf_when_all_of_it_is_resident(void **state)
+{
+	struct test_vm *vm = *state;
+	const u64 gib = 1ull << 30;
+	char *memory = gib_of_one_block();
+	const gpa_t gpa = 4 * gib;
+	int err;
+
+	assert_int_equal(test_set_slot(vm, 1, 0, gpa, gib, memory), 0);
+	assert_int_equal(madvise(memory, gib, MADV_POPULATE_WRITE), 0);
+	assert_int_equal(test_fault(vm, gpa + gib / 2, PFERR_WRITE_MASK, &err),
+			 KVM_MMU_RESUME_GUEST);
+	assert_int_equal(test_leaf(vm, gpa).level, PG_LEVEL_1G);
+
+	/* A change inside it takes it away; with a page missing it comes back smaller. */
+	assert_true(kvm_mmu_hva_change_begin(&vm->kvm, ptr_to_hva(memory),
+					     ptr_to_hva(memory) + PAGE_SIZE));
+	assert_int_equal(munmap(memory, PAGE_SIZE), 0);
+	kvm_mmu_hva_change_end(&vm->kvm);
+	assert_false(test_leaf(vm, gpa).present);
+	assert_int_equal(test_set_slot(vm, 1, 0, 0, 0, NULL), 0);
+	assert_int_equal(test_set_slot(vm, 1, 0, gpa, gib, memory), 0);
+	assert_int_equal(test_fault(vm, gpa + gib / 2, PFERR_WRITE_MASK, &err),
+			 KVM_MMU_RESUME_GUEST);
+	assert_int_equal(test_leaf(vm, gpa + gib / 2).level, PG_LEVEL_2M);
+	munmap(memory, gib);
+}
+
 static void block_with_a_hole_is_mapped_in_pages(void **state)
 {
 	struct test_vm *vm = *state;
@@ -226,6 +276,7 @@ int main(void)
 		TEST(memory_that_is_gone_leaves_to_user_space),
 		TEST(private_access_without_private_memory_is_a_memory_fault),
 		TEST(resident_block_is_mapped_as_one),
+		TEST(a_gib_is_one_leaf_when_all_of_it_is_resident),
 		TEST(block_with_a_hole_is_mapped_in_pages),
 		TEST(block_needs_congruent_addresses),
 		TEST(block_stays_inside_its_slot),
