@@ -209,9 +209,10 @@ struct kvm_pgtable_map {
 };
 
 struct kvm_pgtable_leaf {
-	kvm_pte_t pte; /* 0 where absent */
-	u8 level;      /* where the walk ended */
-	hpa_t hpa;     /* of the address asked for, when present */
+	kvm_pte_t pte;	 /* 0 where absent */
+	kvm_pte_t *ptep; /* where it was read; for relax_leaf, in the same read-side section */
+	u8 level;	 /* where the walk ended */
+	hpa_t hpa;	 /* of the address asked for, when present */
 	enum kvm_pgtable_prot prot;
 	bool present;
 	bool accessed;

@@ -66,6 +66,15 @@ int PGT_NAME(wrprotect)(struct kvm_pgtable *pgt, u64 addr, u64 size,
 			enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush);
 
 /*
+ * Make the next write to each page of every leaf that intersects the range be
+ * noticed: a page loses its dirty mark, which the MMU then sets again; a block,
+ * whose mark would not say which page, and any leaf where the MMU sets no marks
+ * (accessed_dirty) loses its write permission as well.  Owes @flush.
+ */
+int PGT_NAME(mkclean)(struct kvm_pgtable *pgt, u64 addr, u64 size,
+		      enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush);
+
+/*
  * Annotate the range with @owner (not 0): no leaf is left in it, and get_leaf
  * tells the owner of each absent page.  map and unmap forget the annotation.
  * Blocks that stick out are split, -ENOMEM as in map.  @flags may hold SHARED;
@@ -100,6 +109,16 @@ int PGT_NAME(test_young)(struct kvm_pgtable *pgt, u64 addr, u64 size, bool *youn
  */
 int PGT_NAME(relax_perms)(struct kvm_pgtable *pgt, u64 addr, enum kvm_pgtable_prot prot,
 			  enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_flush *flush);
+
+/*
+ * Add @prot (R, W, X, ACCESSED, DIRTY) to the very leaf that get_leaf has shown
+ * for @addr.  Lock-free: both calls in one read-side section.  Only adds, so
+ * that an exclusive walk may run over it: what that takes away, the next fault
+ * asks for again.  -EAGAIN: the entry has changed since; -EINVAL as relax_perms,
+ * and for an absent leaf.  Owes @flush as relax_perms.
+ */
+int PGT_NAME(relax_leaf)(struct kvm_pgtable *pgt, u64 addr, const struct kvm_pgtable_leaf *leaf,
+			 enum kvm_pgtable_prot prot, struct kvm_pgtable_flush *flush);
 
 /*
  * Cache maintenance: ops->clean_dcache() for what each leaf of normal memory in

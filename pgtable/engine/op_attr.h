@@ -104,21 +104,29 @@ pgt_inline int pgt_mkyoung_visitor(const struct kvm_pgtable_visit_ctx *ctx,
 
 /* ---- permissions ------------------------------------------------------------------ */
 
+/* Add @grant to the leaf in ctx. */
+pgt_inline int pgt_relax_entry(const struct kvm_pgtable_visit_ctx *ctx, enum kvm_pgtable_prot grant,
+			       struct kvm_pgtable_flush *owed)
+{
+	enum kvm_pgtable_prot prot =
+		(enum kvm_pgtable_prot)(fmt_leaf_prot(ctx->old, ctx->level) | grant);
+	kvm_pte_t new;
+
+	if (!fmt_prot_valid(ctx->pgt, prot))
+		return -EINVAL;
+	new = fmt_make_leaf(ctx->pgt, fmt_leaf_hpa(ctx->old, ctx->level), prot, ctx->level);
+	return new == ctx->old ? 0 : pgt_entry_change(ctx, new, owed);
+}
+
 pgt_inline int pgt_relax_visitor(const struct kvm_pgtable_visit_ctx *ctx,
 				 enum kvm_pgtable_walk_flags visit)
 {
 	struct pgt_attr_data *data = ctx->arg;
-	enum kvm_pgtable_prot prot;
-	kvm_pte_t new;
 
 	(void)visit;
 	if (!fmt_present(ctx->old, ctx->level))
 		return pgt_attr_refuse(ctx);
-	prot = (enum kvm_pgtable_prot)(fmt_leaf_prot(ctx->old, ctx->level) | data->grant);
-	if (!fmt_prot_valid(ctx->pgt, prot))
-		return -EINVAL;
-	new = fmt_make_leaf(ctx->pgt, fmt_leaf_hpa(ctx->old, ctx->level), prot, ctx->level);
-	return new == ctx->old ? 0 : pgt_entry_change(ctx, new, &data->owed);
+	return pgt_relax_entry(ctx, data->grant, &data->owed);
 }
 
 /* ---- the operations ---------------------------------------------------------------- */

@@ -5,10 +5,11 @@
 
 #include "pgtable/engine/walk.h"
 
-static inline void pgt_describe_leaf(struct kvm_pgtable_leaf *leaf, kvm_pte_t pte, u64 addr,
-				     unsigned int level)
+static inline void pgt_describe_leaf(struct kvm_pgtable_leaf *leaf, kvm_pte_t *ptep, kvm_pte_t pte,
+				     u64 addr, unsigned int level)
 {
 	*leaf = (struct kvm_pgtable_leaf){
+		.ptep = ptep,
 		.pte = pte,
 		.level = (u8)level,
 		.present = true,
@@ -22,20 +23,22 @@ static inline void pgt_describe_leaf(struct kvm_pgtable_leaf *leaf, kvm_pte_t pt
 int PGT_NAME(get_leaf)(struct kvm_pgtable *pgt, u64 addr, struct kvm_pgtable_leaf *leaf)
 {
 	unsigned int level = pgt->levels;
-	kvm_pte_t pte;
+	kvm_pte_t *ptep, pte;
 
 	if (unlikely(addr >> pgt->config.input_bits))
 		return -ERANGE;
 	/* Pairs with swap_roots. */
-	pte = pgt_env_load(&atomic_observe(&pgt->root)[pgt_root_index(pgt, addr)]);
+	ptep = &atomic_observe(&pgt->root)[pgt_root_index(pgt, addr)];
+	pte = pgt_env_load(ptep);
 	while (pgt_is_table(pte, level)) {
-		const kvm_pte_t *table = pgt_follow(pte, level);
+		kvm_pte_t *table = pgt_follow(pte, level);
 
 		level--;
-		pte = pgt_env_load(&table[pgt_index(addr, level)]);
+		ptep = &table[pgt_index(addr, level)];
+		pte = pgt_env_load(ptep);
 	}
 	if (likely(fmt_present(pte, level))) {
-		pgt_describe_leaf(leaf, pte, addr, level);
+		pgt_describe_leaf(leaf, ptep, pte, addr, level);
 		return 0;
 	}
 	*leaf = (struct kvm_pgtable_leaf){.level = (u8)level};

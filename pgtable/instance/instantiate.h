@@ -9,6 +9,7 @@
 #include "pgtable/engine/op_unmap.h"
 #include "pgtable/engine/op_lookup.h"
 #include "pgtable/engine/op_attr.h"
+#include "pgtable/engine/op_dirty.h"
 #include "pgtable/engine/op_resize.h"
 #include "pgtable/engine/op_owner.h"
 #include "pgtable/engine/op_unlinked.h"

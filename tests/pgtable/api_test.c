@@ -36,6 +36,7 @@ static void check_bad_range(struct test_table *t, u64 addr, u64 size, int want)
 	assert_int_equal(op->unmap(&t->pgt, addr, size, NONE, NULL, NULL), want);
 	assert_int_equal(op->set_owner(&t->pgt, addr, size, 1, NONE, NULL, NULL), want);
 	assert_int_equal(op->wrprotect(&t->pgt, addr, size, NONE, NULL), want);
+	assert_int_equal(op->mkclean(&t->pgt, addr, size, NONE, NULL), want);
 	assert_int_equal(op->mkold(&t->pgt, addr, size, NONE, &young, NULL), want);
 	assert_int_equal(op->test_young(&t->pgt, addr, size, &young), want);
 	assert_int_equal(op->split(&t->pgt, addr, size, 1, NONE, NULL, NULL), want);

@@ -74,7 +74,7 @@ static void one_step(struct worker *w)
 	int err;
 
 	first = pages > 1 ? align_down(first, block) : first;
-	switch (test_below(&w->seed, 12)) {
+	switch (test_below(&w->seed, 14)) {
 	case 0:
 	case 1:
 		one_map(w, first, pages, SHARED);
@@ -103,6 +103,14 @@ static void one_step(struct worker *w)
 		break;
 	case 11:
 		must(!op->set_owner(pgt, first * page, page, 7, SHARED, NULL, &flush));
+		break;
+	case 12:
+		must(!op->mkclean(pgt, first * page, pages * page, SHARED, &flush));
+		break;
+	case 13:
+		must(!op->get_leaf(pgt, first * page, &leaf));
+		err = op->relax_leaf(pgt, first * page, &leaf, KVM_PGTABLE_PROT_RW, &flush);
+		must(!err || (!leaf.present && err == -EINVAL) || err == -EAGAIN);
 		break;
 	}
 	must(!op->get_leaf(pgt, first * page, &leaf));

@@ -42,6 +42,7 @@ static inline u64 format_level_bytes(const struct format *format, unsigned int l
 		.init = prefix##_init, .destroy = prefix##_destroy, .map = prefix##_map,          \
 		.unmap = prefix##_unmap, .get_leaf = prefix##_get_leaf, .walk = prefix##_walk,    \
 		.wrprotect = prefix##_wrprotect, .set_owner = prefix##_set_owner,                 \
+		.mkclean = prefix##_mkclean, .relax_leaf = prefix##_relax_leaf,                   \
 		.mkyoung = prefix##_mkyoung, .mkold = prefix##_mkold,                             \
 		.test_young = prefix##_test_young, .relax_perms = prefix##_relax_perms,           \
 		.flush = prefix##_flush, .split = prefix##_split, .collapse = prefix##_collapse,  \

@@ -219,6 +219,26 @@ void model_wrprotect(struct model *m, struct range r, enum kvm_pgtable_walk_flag
 	verify_flush(m, &flush, wide.first, wide.end, m->t.nr_flushes, false);
 }
 
+void model_clean(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags)
+{
+	struct range wide = widen(m, r);
+	struct kvm_pgtable_flush flush = {0};
+
+	for (u64 i = wide.first; i < wide.end; i++)
+		(void)leaf_bytes(m, i);
+	assert_int_equal(m->format->op.mkclean(&m->t.pgt, model_addr(m, r.first), model_bytes(m, r),
+					       flags, &flush),
+			 0);
+	for (u64 i = wide.first; i < wide.end; i++) {
+		bool marks = m->format->config.accessed_dirty && m->page[i].level == 1;
+
+		m->page[i].prot &=
+			~(u32)(KVM_PGTABLE_PROT_DIRTY | (marks ? 0 : KVM_PGTABLE_PROT_W));
+	}
+	model_verify(m, wide.first, wide.end);
+	verify_flush(m, &flush, wide.first, wide.end, m->t.nr_flushes, false);
+}
+
 static bool model_young(const struct model *m, struct range r)
 {
 	for (u64 i = r.first; i < r.end; i++) {
@@ -269,6 +289,32 @@ void model_relax(struct model *m, u64 i, u32 prot, enum kvm_pgtable_walk_flags f
 		m->page[j].prot |= prot;
 	model_verify(m, wide.first, wide.end);
 	verify_flush(m, &flush, wide.first, wide.end, m->t.nr_flushes, m->format->keeps_refusals);
+}
+
+void model_relax_leaf(struct model *m, u64 i, u32 prot)
+{
+	struct range wide = widen(m, (struct range){i, i + 1});
+	const u32 both = KVM_PGTABLE_PROT_R | KVM_PGTABLE_PROT_W;
+	struct kvm_pgtable_flush flush = {0};
+	struct kvm_pgtable_leaf leaf;
+	int err;
+
+	get(m, i, &leaf);
+	err = m->format->op.relax_leaf(&m->t.pgt, model_addr(m, i), &leaf,
+				       (enum kvm_pgtable_prot)prot, &flush);
+	assert_int_equal(err, m->page[i].present ? 0 : -EINVAL);
+	for (u64 j = wide.first; !err && j < wide.end; j++)
+		m->page[j].prot |= prot;
+	model_verify(m, wide.first, wide.end);
+	verify_flush(m, &flush, wide.first, wide.end, m->t.nr_flushes, m->format->keeps_refusals);
+	if (err)
+		return;
+	/* What was shown is not what is there any more. */
+	leaf.pte ^= leaf.pte & -leaf.pte;
+	assert_int_equal(m->format->op.relax_leaf(&m->t.pgt, model_addr(m, i), &leaf,
+						  (enum kvm_pgtable_prot)both, &flush),
+			 -EAGAIN);
+	model_verify(m, wide.first, wide.end);
 }
 
 void model_split(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags)

@@ -57,9 +57,12 @@ void model_map(struct model *m, struct range r, u64 shift, enum kvm_pgtable_prot
 void model_unmap(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);
 void model_set_owner(struct model *m, struct range r, u32 owner, enum kvm_pgtable_walk_flags flags);
 void model_wrprotect(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);
+void model_clean(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);
 void model_age(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);
 void model_touch(struct model *m, u64 page, enum kvm_pgtable_walk_flags flags);
 void model_relax(struct model *m, u64 page, u32 prot, enum kvm_pgtable_walk_flags flags);
+/* By get_leaf and relax_leaf, as a fault without a lock does. */
+void model_relax_leaf(struct model *m, u64 page, u32 prot);
 void model_split(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);
 /* These two work on whole level 2 blocks, @page is the first of one. */
 void model_collapse(struct model *m, u64 page, u64 blocks);

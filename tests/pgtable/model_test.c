@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+#define RWX   KVM_PGTABLE_PROT_RWX
+#define MARKS (KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY)
+
 struct dice {
 	u64 seed;
 	struct model *m;
@@ -88,7 +91,7 @@ static void random_common(struct dice *d)
 	enum kvm_pgtable_walk_flags flags = random_flags(d, 2);
 	u64 page = rnd(d, d->m->nr);
 
-	switch (rnd(d, 7)) {
+	switch (rnd(d, 9)) {
 	case 0:
 	case 1:
 		model_unmap(d->m, r, flags);
@@ -103,10 +106,16 @@ static void random_common(struct dice *d)
 		model_touch(d->m, page, random_flags(d, 3));
 		break;
 	case 5:
-		model_relax(d->m, page, random_prot(d) & KVM_PGTABLE_PROT_RWX, random_flags(d, 3));
+		model_relax(d->m, page, random_prot(d) & RWX, random_flags(d, 3));
 		break;
 	case 6:
 		random_owner(d);
+		break;
+	case 7:
+		model_clean(d->m, r, flags);
+		break;
+	case 8:
+		model_relax_leaf(d->m, page, random_prot(d) & (RWX | MARKS));
 		break;
 	}
 }
