@@ -10,6 +10,7 @@
 #define KVMU_MMU_MMU_H
 
 #include "base/assert.h"
+#include "mmu/attributes.h"
 #include "mmu/mmu_host.h"
 #include "mmu/page_fault.h"
 #include "mmu/slot_index.h"
@@ -115,6 +116,8 @@ struct kvm {
 
 	u32 nr_vcpus;
 	struct kvm_vcpu *vcpus[KVM_MAX_VCPUS]; /* published; never removed before the VM ends */
+
+	u64 mem_attributes; /* mmu/attributes.h; RCU */
 
 	bool vm_bugged;
 	struct kvm_vm_stat stat;

@@ -118,12 +118,14 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 	mmu_mutex_init(&kvm->slots_lock, MMU_LOCK_RANK_SLOTS);
 	kvm->mmu_invalidate_range_start = INVALID_GFN;
 	kvm->mmu_invalidate_range_end = INVALID_GFN;
+	kvm_attributes_init(kvm);
 	return 0;
 }
 
 void kvm_mmu_uninit_vm(struct kvm *kvm)
 {
 	ept_destroy(&kvm->pgt);
+	kvm_attributes_destroy(kvm);
 	table_arena_free_list(&kvm->arena, &kvm->retired.first);
 	table_arena_destroy(&kvm->arena);
 	kvm_memslots_destroy(kvm);
