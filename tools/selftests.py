@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Build the kernel's own KVM selftests, unmodified, from Debian's source package.
 
-The package (linux-source-6.12) holds one xz archive of the whole kernel.  Only
+The packages (linux-source-6.12, linux-source-6.1) hold one xz archive of the whole kernel.  Only
 what the selftests need is unpacked, once, into .cache/; the uapi headers come
 from the kernel's own `make headers`, the programs from the kernel's own
 selftests Makefile with its own flags.  Nothing of it is ever committed.
@@ -10,6 +10,7 @@ selftests Makefile with its own flags.  Nothing of it is ever committed.
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,15 +23,24 @@ CHUNK_BYTES = 1 << 20
 
 # What `make headers` and the KVM selftests read, relative to the source tree.
 # A new kernel version may need another list: add it here under its number.
+COMMON = [
+    "Makefile", "Kconfig", "scripts", "include/uapi", "include/asm-generic",
+    "arch/x86/Makefile", "arch/x86/entry/syscalls", "arch/x86/include/uapi",
+    "arch/x86/tools", "lib/rbtree.c", "tools/arch/x86/include", "tools/build",
+    "tools/include", "tools/lib", "tools/scripts", "tools/testing/selftests/lib.mk",
+    "tools/testing/selftests/kselftest.h", "tools/testing/selftests/kselftest_harness.h",
+    "tools/testing/selftests/kvm", "tools/testing/selftests/rseq",
+]
 NEEDED = {
-    "6.12": [
-        "Makefile", "Kconfig", "scripts", "include/uapi", "include/asm-generic",
-        "arch/x86/Makefile", "arch/x86/entry/syscalls", "arch/x86/include/uapi",
-        "arch/x86/tools", "lib/rbtree.c", "tools/arch/x86/include", "tools/build",
-        "tools/include", "tools/lib", "tools/scripts", "tools/testing/selftests/lib.mk",
-        "tools/testing/selftests/kselftest.h", "tools/testing/selftests/kselftest_harness.h",
-        "tools/testing/selftests/kvm", "tools/testing/selftests/rseq",
-    ],
+    "6.1": [*COMMON, "arch/x86/include/asm", "tools/arch/x86/lib"],
+    "6.12": COMMON,
+}
+# Compiler options that a tree cannot be built without.  6.1 as Debian has it got
+# changes of newer kernels that use what only newer kernels declare: <asm/kvm.h>
+# the macro for flexible arrays, dirty_log_test the later name of ASSERT_EQ.
+EXTRA_CFLAGS = {
+    "6.1": "-include linux/stddef.h -DTEST_ASSERT_EQ=ASSERT_EQ",
+    "6.12": "",
 }
 DEFAULT_TESTS = ["demand_paging_test"]
 
@@ -143,11 +153,13 @@ def all_tests(kvm_dir):
     """What the selftests' Makefile itself would build for x86-64."""
     database = subprocess.run(["make", "-pnq", "ARCH=x86"], cwd=kvm_dir, capture_output=True,
                               text=True, check=False, env=clean_environment()).stdout
-    for line in database.splitlines():
-        if line.startswith("TEST_GEN_PROGS_x86_64 = ") or \
-                line.startswith("TEST_GEN_PROGS_x86_64 := "):
-            return line.split("=", 1)[1].split()
-    raise Failure(f"no list of x86-64 tests in {kvm_dir}/Makefile")
+    tests = []
+    for name in ("TEST_GEN_PROGS_x86_64", "TEST_GEN_PROGS_EXTENDED_x86_64"):
+        match = re.search(rf"^{name} :?= (.+)$", database, re.MULTILINE)
+        if not match:
+            raise Failure(f"no {name} in {kvm_dir}/Makefile")
+        tests += match.group(1).split()
+    return tests
 
 
 def up_to_date(tree, out, tests):
@@ -168,7 +180,8 @@ def build(version, out, tests, everything):
     run_logged(f"building {len(tests)} KVM selftest(s) of Linux {version}",
                ["make", f"-j{os.cpu_count()}", *keep_going, "ARCH=x86", f"OUTPUT={out}",
                 *[str(out / test) for test in tests]],
-               out / "build.log", cwd=kvm_dir, env=clean_environment())
+               out / "build.log", cwd=kvm_dir,
+               env={**clean_environment(), "EXTRA_CFLAGS": EXTRA_CFLAGS[version]})
 
 
 def main():

@@ -28,6 +28,8 @@ class Test:
     skip: Optional[str] = None  # known before: why it cannot be shown here
     # Looks at the output of a run that exited 0: (all is well, a remark for the line).
     judge: Optional[Callable[[str], tuple]] = None
+    # Instead of all other rules: (exit code or None, output) -> (outcome, remark).
+    verdict: Optional[Callable[[Optional[int], str], tuple]] = None
 
 
 @dataclass
@@ -60,6 +62,8 @@ def last_line(text):
 
 
 def judge(test, code, output):
+    if test.verdict is not None:
+        return test.verdict(code, output)
     if code is None:
         return FAILED, f"no end within {test.timeout:g} s"
     if code == EXIT_SKIPPED:
