@@ -172,6 +172,7 @@ extern const char __start_guest_text[], __stop_guest_text[];
 
 struct guest {
 	struct kvm kvm;
+	struct x86_machine machine;
 	struct x86_cpu *cpu;
 	char *memory;
 };
@@ -224,7 +225,7 @@ static void start(struct guest *g)
 
 	g->memory = anonymous(GUEST_BYTES);
 	request.userspace_addr = ptr_to_hva(g->memory);
-	if (kvm_mmu_init_vm(&g->kvm) || x86_cpu_create(&g->kvm, 0, pio, &g->cpu) ||
+	if (kvm_mmu_init_vm(&g->kvm) || x86_cpu_create(&g->kvm, &g->machine, 0, pio, &g->cpu) ||
 	    kvm_set_memory_region(&g->kvm, &request))
 		abort();
 	g->cpu->nr_cpuid = x86_supported_cpuid(g->cpu->cpuid, X86_MAX_CPUID);

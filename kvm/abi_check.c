@@ -40,6 +40,13 @@ static_assert((u32)KVM_SLOT_LOG_DIRTY == KVM_MEM_LOG_DIRTY_PAGES, "slot flags");
 static_assert((u32)KVM_SLOT_READONLY == KVM_MEM_READONLY, "slot flags");
 static_assert((u32)KVM_SLOT_GUEST_MEMFD == KVM_MEM_GUEST_MEMFD, "slot flags");
 static_assert(KVM_MEMORY_FAULT_PRIVATE == KVM_MEMORY_EXIT_FLAG_PRIVATE, "memory fault flags");
+static_assert((u32)X86_QUIRK_LINT0_REENABLED == KVM_X86_QUIRK_LINT0_REENABLED &&
+		      (u32)X86_QUIRK_LAPIC_MMIO_HOLE == KVM_X86_QUIRK_LAPIC_MMIO_HOLE &&
+		      (u32)X86_QUIRK_OUT_7E_INC_RIP == KVM_X86_QUIRK_OUT_7E_INC_RIP &&
+		      (u32)X86_QUIRK_MISC_ENABLE_NO_MWAIT == KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT &&
+		      (u32)X86_QUIRK_FIX_HYPERCALL_INSN == KVM_X86_QUIRK_FIX_HYPERCALL_INSN &&
+		      (u32)X86_QUIRK_MWAIT_NEVER_UD_FAULTS == KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS,
+	      "quirks");
 static_assert(sizeof(struct x86_cpuid_entry) == sizeof(struct kvm_cpuid_entry2), "CPUID entry");
 static_assert(offsetof(struct x86_cpuid_entry, edx) == offsetof(struct kvm_cpuid_entry2, edx),
 	      "CPUID entry");

@@ -24,6 +24,12 @@ struct capability {
 
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
 
+/* Those whose two behaviours both exist here. */
+#define QUIRKS                                                               \
+	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |     \
+	 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
+	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
 static const struct capability capabilities[] = {
 	{KVM_CAP_HLT, ON_BOTH, 1},
 	{KVM_CAP_USER_MEMORY, ON_BOTH, 1},
@@ -52,7 +58,10 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_ENABLE_CAP_VM, ON_BOTH, 1},
 	{KVM_CAP_CHECK_EXTENSION_VM, ON_BOTH, 1},
 	{KVM_CAP_MAX_VCPU_ID, ON_BOTH, KVM_MAX_VCPU_IDS},
+	{KVM_CAP_DISABLE_QUIRKS, ON_BOTH, 1},
 	{KVM_CAP_IMMEDIATE_EXIT, ON_BOTH, 1},
+	{KVM_CAP_MSR_PLATFORM_INFO, ON_BOTH, 1},
+	{KVM_CAP_DISABLE_QUIRKS2, ON_BOTH, QUIRKS},
 	{KVM_CAP_GET_MSR_FEATURES, ON_BOTH, 1},
 	{KVM_CAP_SREGS2, ON_BOTH, 1},
 	{KVM_CAP_XSAVE2, ON_BOTH, sizeof(struct kvm_xsave)},
@@ -94,9 +103,17 @@ long do_vm_check_extension(struct ioctl_call *call)
 /* Limits the ids of vCPUs; once, and before the first one (api.rst 7.33). */
 static long limit_vcpu_ids(struct vm *vm, u64 limit)
 {
-	if (!limit || limit > KVM_MAX_VCPU_IDS || vm->max_vcpu_ids || vm->nr_vcpus)
+	if (!limit || limit > KVM_MAX_VCPU_IDS || vm->max_vcpu_ids || vm->nr_vcpus ||
+	    limit < vm->boot_cpu_id)
 		return -EINVAL;
 	vm->max_vcpu_ids = (u32)limit;
+	return 0;
+}
+
+/* The older of the two calls takes any bits. */
+static long disable_quirks(struct vm *vm, u64 quirks)
+{
+	atomic_poke(&vm->machine.disabled_quirks, quirks);
 	return 0;
 }
 
@@ -109,6 +126,15 @@ long do_vm_enable_cap(struct ioctl_call *call)
 	switch (cap->cap) {
 	case KVM_CAP_MAX_VCPU_ID:
 		return limit_vcpu_ids(call->vm, cap->args[0]);
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~(u64)QUIRKS)
+			return -EINVAL;
+		return disable_quirks(call->vm, cap->args[0]);
+	case KVM_CAP_DISABLE_QUIRKS:
+		return disable_quirks(call->vm, cap->args[0]);
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		atomic_poke(&call->vm->machine.hide_platform_info, !cap->args[0]);
+		return 0;
 	default:
 		return -EINVAL;
 	}

@@ -62,8 +62,8 @@ static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
 		return (int)map;
 	}
 	vcpu->run = hva_to_ptr((hva_t)map);
-	ret = x86_cpu_create(&vm->kvm, id, (char *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE,
-			     &vcpu->cpu);
+	ret = x86_cpu_create(&vm->kvm, &vm->machine, id,
+			     (char *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE, &vcpu->cpu);
 	if (ret) {
 		kvm_raw_munmap(vcpu->run, VCPU_MMAP_BYTES);
 		mmu_host_free(vcpu);

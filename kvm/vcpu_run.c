@@ -255,20 +255,6 @@ static enum turn exit_hlt(struct vcpu *vcpu)
 	return leave(vcpu, KVM_EXIT_HLT);
 }
 
-/* Hypercall numbers and answers of <linux/kvm_para.h>: none of them is there. */
-#define KVM_HC_VAPIC_POLL_IRQ 1
-#define KVM_ENOSYS	      1000
-
-static enum turn exit_hypercall(struct vcpu *vcpu)
-{
-	u64 *rax = &vcpu->cpu->regs[X86_RAX];
-	bool is_64 = vcpu->cpu->mode & X86_MODE_CS64;
-	u64 answer = (u32)*rax == KVM_HC_VAPIC_POLL_IRQ ? 0 : (u64)-KVM_ENOSYS;
-
-	*rax = is_64 ? answer : (u32)answer;
-	return TURN_AGAIN;
-}
-
 static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 {
 	switch (exit) {
@@ -287,7 +273,8 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 	case X86_EXIT_EMULATION:
 		return exit_unsupported_insn(vcpu);
 	case X86_EXIT_HYPERCALL:
-		return exit_hypercall(vcpu);
+		vcpu_hypercall(vcpu);
+		return TURN_AGAIN;
 	case X86_EXIT_FAULT:
 		return exit_fault(vcpu, ret);
 	case X86_EXIT_DEBUG:

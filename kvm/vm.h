@@ -44,6 +44,7 @@ struct vcpu {
 
 struct vm {
 	struct kvm kvm;
+	struct x86_machine machine;
 	u32 refs;
 	u32 generation; /* of the process: a child of fork finds another */
 	pthread_mutex_t lock;
@@ -106,6 +107,9 @@ bool vcpu_signal_pending(struct vcpu *vcpu);
 /* The vCPU this thread runs, or NULL. */
 struct vcpu *vcpu_running(void);
 void vcpu_set_running(struct vcpu *vcpu);
+
+/* Carry out the hypercall that the CPU left with (vcpu_hypercall.c). */
+void vcpu_hypercall(struct vcpu *vcpu);
 
 /* Handle the MMIO access @cpu left with when it is the local APIC's; false: not ours. */
 bool vcpu_lapic_access(struct vcpu *vcpu, struct x86_mmio_frag *frag, bool *unsupported);

@@ -168,11 +168,17 @@ int vm_create(u64 type)
 
 /* ---- calls ------------------------------------------------------------------- */
 
+/* The limit that KVM_CAP_MAX_VCPU_ID has set, or ours. */
+static u32 nr_vcpu_ids(const struct vm *vm)
+{
+	return vm->max_vcpu_ids ? vm->max_vcpu_ids : KVM_MAX_VCPU_IDS;
+}
+
 long do_create_vcpu(struct ioctl_call *call)
 {
 	struct vm *vm = call->vm;
 
-	if (call->arg >= (vm->max_vcpu_ids ? vm->max_vcpu_ids : KVM_MAX_VCPU_IDS))
+	if (call->arg >= nr_vcpu_ids(vm))
 		return -EINVAL;
 	return vcpu_create(vm, (u32)call->arg);
 }
@@ -191,6 +197,8 @@ long do_set_boot_cpu_id(struct ioctl_call *call)
 {
 	if (call->vm->nr_vcpus)
 		return -EBUSY;
+	if (call->arg >= nr_vcpu_ids(call->vm))
+		return -EINVAL;
 	call->vm->boot_cpu_id = (u32)call->arg;
 	return 0;
 }

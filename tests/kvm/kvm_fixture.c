@@ -16,6 +16,59 @@ int ioctl_errno(int fd, unsigned long request, void *arg)
 	return ioctl(fd, request, arg) < 0 ? errno : 0;
 }
 
+int enable_cap_errno(int fd, uint32_t cap, uint64_t arg)
+{
+	struct kvm_enable_cap enable = {.cap = cap, .args = {arg}};
+
+	return ioctl_errno(fd, KVM_ENABLE_CAP, &enable);
+}
+
+struct one_msr {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+bool set_msr(const struct fixture *f, uint32_t index, uint64_t value)
+{
+	struct one_msr msr = {.head.nmsrs = 1, .entry = {.index = index, .data = value}};
+
+	return ioctl(f->vcpu, KVM_SET_MSRS, &msr) == 1;
+}
+
+bool get_msr(const struct fixture *f, uint32_t index, uint64_t *value)
+{
+	struct one_msr msr = {.head.nmsrs = 1, .entry.index = index};
+	bool ok = ioctl(f->vcpu, KVM_GET_MSRS, &msr) == 1;
+
+	*value = msr.entry.data;
+	return ok;
+}
+
+void set_supported_cpuid(const struct fixture *f)
+{
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entries[256];
+	} table = {.head.nent = 256};
+
+	assert_int_equal(ioctl_errno(f->sys, KVM_GET_SUPPORTED_CPUID, &table), 0);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_CPUID2, &table), 0);
+}
+
+struct kvm_regs get_regs(const struct fixture *f)
+{
+	struct kvm_regs regs;
+
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_GET_REGS, &regs), 0);
+	return regs;
+}
+
+void run_to(const struct fixture *f, uint32_t exit_reason)
+{
+	assert_int_equal(run_errno(f), 0);
+	assert_int_equal(f->run->exit_reason, exit_reason);
+}
+
 int run_errno(const struct fixture *f)
 {
 	return ioctl_errno(f->vcpu, KVM_RUN, NULL);

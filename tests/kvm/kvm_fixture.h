@@ -40,10 +40,27 @@ void fixture_load(struct fixture *f, const uint8_t *code, size_t bytes);
 		fixture_load((f), code_, sizeof(code_));      \
 	} while (0)
 
+/* The same from assembly for real mode, which begins and ends at file scope. */
+#define GUEST16(name, body)                                                         \
+	extern const uint8_t name##_begin[], name##_end[];                          \
+	__asm__(".pushsection .rodata\n.code16\n" #name "_begin:\n" body "\n" #name \
+		"_end:\n.code64\n.popsection")
+#define LOAD_GUEST(f, name) fixture_load((f), name##_begin, (size_t)(name##_end - name##_begin))
+
 /* KVM_RUN; 0 or the errno. */
 int run_errno(const struct fixture *f);
 /* ioctl(): 0 or the errno. */
 int ioctl_errno(int fd, unsigned long request, void *arg);
+/* KVM_ENABLE_CAP with one argument; 0 or the errno. */
+int enable_cap_errno(int fd, uint32_t cap, uint64_t arg);
+/* One MSR; whether the call took it. */
+bool set_msr(const struct fixture *f, uint32_t index, uint64_t value);
+bool get_msr(const struct fixture *f, uint32_t index, uint64_t *value);
+/* Everything that KVM_GET_SUPPORTED_CPUID offers; before the first run. */
+void set_supported_cpuid(const struct fixture *f);
+struct kvm_regs get_regs(const struct fixture *f);
+/* Run; any other exit fails the test. */
+void run_to(const struct fixture *f, uint32_t exit_reason);
 /* An address where nothing is mapped. */
 void *unmapped_pointer(void);
 int count_open_fds(void);

@@ -12,14 +12,6 @@
 
 #include "tests/kvm/kvm_fixture.h"
 
-static struct kvm_regs get_regs(const struct fixture *f)
-{
-	struct kvm_regs regs;
-
-	assert_int_equal(ioctl_errno(f->vcpu, KVM_GET_REGS, &regs), 0);
-	return regs;
-}
-
 /* ---- exits ------------------------------------------------------------------------------- */
 
 static void hlt_exits(void **state)

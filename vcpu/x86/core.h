@@ -362,4 +362,17 @@ void x86_write_rflags(struct x86_cpu *cpu, u64 value, u64 mask);
 u64 x86_read_tsc(const struct x86_cpu *cpu);
 const struct x86_cpuid_entry *x86_find_cpuid(const struct x86_cpu *cpu, u32 function, u32 index);
 
+/* Feature words: of the CPUID table, or all that is offered while none is set. */
+struct x86_features {
+	u32 leaf1_ecx, leaf7_ebx, leaf7_ecx;
+};
+struct x86_features x86_features(const struct x86_cpu *cpu);
+bool x86_cpuid_has_mwait(const struct x86_cpu *cpu);
+/* The vendor that x86_supported_cpuid() names: AMD, or else Intel. */
+bool x86_vendor_is_amd(void);
+
+#define X86_MISC_ENABLE_MWAIT BIT_ULL(18)
+/* MSR_PLATFORM_INFO of a new CPU: base clock ratio 20, as good as any (SDM vol. 4). */
+#define X86_PLATFORM_INFO (20ull << 8)
+
 #endif

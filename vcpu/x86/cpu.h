@@ -12,9 +12,10 @@
 
 /*
  * A CPU in its reset state (SDM vol. 3, table 9-1) that has joined @kvm.
- * @pio_page: X86_PIO_BYTES shared with user space.  0, -ENOMEM, -EINVAL.
+ * @machine outlives it.  @pio_page: X86_PIO_BYTES shared with user space.
+ * 0, -ENOMEM, -EINVAL.
  */
-int x86_cpu_create(struct kvm *kvm, u32 vcpu_id, void *pio_page,
+int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, void *pio_page,
 		   struct x86_cpu **out) KVMU_MUST_CHECK;
 void x86_cpu_destroy(struct x86_cpu *cpu);
 
@@ -66,6 +67,11 @@ void x86_cpuid(const struct x86_cpu *cpu, u32 function, u32 index, u32 out[4]);
 u32 x86_supported_cpuid(struct x86_cpuid_entry *entries, u32 max);
 /* Adopt a CPUID table: maxphyaddr and the like follow. */
 void x86_cpuid_changed(struct x86_cpu *cpu);
+
+/* The hypercall that the last run left with is done: the answer to RAX, RIP past it. */
+void x86_hypercall_return(struct x86_cpu *cpu, u64 answer);
+/* May the guest use this paravirtual feature (bit of CPUID 0x40000001:EAX)? */
+bool x86_pv_feature(const struct x86_cpu *cpu, unsigned int bit);
 
 /* Guest-virtual to guest-physical with the current page tables, no side effects: KVM_TRANSLATE. */
 bool x86_translate(struct x86_cpu *cpu, u64 gva, gpa_t *gpa, bool *writable, bool *user);

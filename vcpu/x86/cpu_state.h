@@ -20,6 +20,7 @@
 #include <setjmp.h>
 
 #include "mmu/mmu.h"
+#include "vcpu/x86/machine.h"
 
 struct x86_cpu;
 struct x86_op;
@@ -191,7 +192,7 @@ enum x86_exit {
 	X86_EXIT_INTR,	     /* KVM_REQ_KICK or a signal: return -EINTR */
 	X86_EXIT_IRQ_WINDOW, /* interrupts can be injected now and the caller asked to know */
 	X86_EXIT_EMULATION,  /* an instruction we lack: cpu->emulation */
-	X86_EXIT_HYPERCALL,  /* cpu->regs hold it */
+	X86_EXIT_HYPERCALL,  /* cpu->regs hold it, RIP at it; x86_hypercall_return() */
 	X86_EXIT_FAULT,	     /* cpu->exit_errno, a negative errno for KVM_RUN */
 	X86_EXIT_DEBUG,
 };
@@ -325,6 +326,7 @@ struct x86_cpu {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat, misc_enable, tsc_aux, tsc_offset, tsc_adjust, smbase;
+	u64 platform_info, hwcr, power_ctl;
 	u64 mtrr[28]; /* msr.c: stored, without effect */
 	struct x86_x87 x87;
 
@@ -342,12 +344,15 @@ struct x86_cpu {
 	struct x86_mmio mmio;
 	struct x86_pio pio;
 	struct x86_emulation_failure emulation;
+	u8 hypercall_len;  /* of the instruction that left with X86_EXIT_HYPERCALL */
 	sigjmp_buf unwind; /* the run loop; valid while it runs */
 
 	/* ---- guest-visible identity ------------------------------------------------ */
+	struct x86_machine *machine; /* the owner's, shared by the VM's CPUs */
 	struct x86_cpuid_entry cpuid[X86_MAX_CPUID];
 	u32 nr_cpuid;
-	u8 maxphyaddr; /* from CPUID 0x80000008, 36 without */
+	bool enforce_pv_features; /* refuse what CPUID 0x40000001 does not offer */
+	u8 maxphyaddr;		  /* from CPUID 0x80000008, 36 without */
 
 	/* ---- engines --------------------------------------------------------------- */
 	struct x86_tlb *tlbs; /* X86_TLB_BANKS */

@@ -62,6 +62,9 @@
 /* LAHF in 64-bit mode, 3DNOWPREFETCH */
 #define LEAF81_ECX (BIT_ULL(0) | BIT_ULL(8) | LEAF81_ECX_LZCNT)
 
+#define VENDOR_AMD_EBX 0x68747541u /* "Auth" of AuthenticAMD */
+
+#define LEAF1_ECX_MWAIT	  BIT_ULL(3)
 #define LEAF1_ECX_OSXSAVE BIT_ULL(27)
 #define LEAF1_EDX_APIC	  BIT_ULL(9)
 
@@ -140,7 +143,7 @@ static void add_extended(struct x86_cpuid_entry *entries, u32 *nr, u32 max)
 	native(0, host);
 	e->eax = 0x80000008;
 	/* AMD repeats the vendor here. */
-	if (host[1] == 0x68747541) {
+	if (host[1] == VENDOR_AMD_EBX) {
 		e->ebx = host[1];
 		e->ecx = host[2];
 		e->edx = host[3];
@@ -205,11 +208,26 @@ static const struct x86_cpuid_entry *out_of_range(const struct x86_cpu *cpu, u32
 	const struct x86_cpuid_entry *basic = x86_find_cpuid(cpu, 0, 0);
 	const struct x86_cpuid_entry *limit = x86_find_cpuid(cpu, function & 0xc0000000, 0);
 
-	if (!basic || basic->ebx == 0x68747541)
+	if (!basic || basic->ebx == VENDOR_AMD_EBX)
 		return NULL;
 	if (limit && function <= limit->eax)
 		return NULL;
 	return x86_find_cpuid(cpu, basic->eax, index);
+}
+
+/* The bits of leaf 1 that follow the CPU's state. */
+static void live_bits(const struct x86_cpu *cpu, u32 out[4])
+{
+	out[2] &= ~(u32)LEAF1_ECX_OSXSAVE;
+	if (cpu->cr4 & X86_CR4_OSXSAVE)
+		out[2] |= (u32)LEAF1_ECX_OSXSAVE;
+	if (!(cpu->apic_base & BIT_ULL(11)))
+		out[3] &= ~(u32)LEAF1_EDX_APIC;
+	if (x86_has_quirk(cpu->machine, X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+		return;
+	out[2] &= ~(u32)LEAF1_ECX_MWAIT;
+	if (cpu->misc_enable & X86_MISC_ENABLE_MWAIT)
+		out[2] |= (u32)LEAF1_ECX_MWAIT;
 }
 
 void x86_cpuid(const struct x86_cpu *cpu, u32 function, u32 index, u32 out[4])
@@ -231,13 +249,45 @@ void x86_cpuid(const struct x86_cpu *cpu, u32 function, u32 index, u32 out[4])
 	out[1] = e->ebx;
 	out[2] = e->ecx;
 	out[3] = e->edx;
-	if (function == 1) {
-		out[2] &= ~(u32)LEAF1_ECX_OSXSAVE;
-		if (cpu->cr4 & X86_CR4_OSXSAVE)
-			out[2] |= (u32)LEAF1_ECX_OSXSAVE;
-		if (!(cpu->apic_base & BIT_ULL(11)))
-			out[3] &= ~(u32)LEAF1_EDX_APIC;
-	}
+	if (function == 1)
+		live_bits(cpu, out);
+}
+
+struct x86_features x86_features(const struct x86_cpu *cpu)
+{
+	const struct x86_cpuid_entry *leaf1 = x86_find_cpuid(cpu, 1, 0);
+	const struct x86_cpuid_entry *leaf7 = x86_find_cpuid(cpu, 7, 0);
+
+	if (!cpu->nr_cpuid)
+		return (struct x86_features){(u32)LEAF1_ECX, (u32)LEAF7_EBX, (u32)LEAF7_ECX};
+	return (struct x86_features){
+		.leaf1_ecx = leaf1 ? leaf1->ecx : 0,
+		.leaf7_ebx = leaf7 ? leaf7->ebx : 0,
+		.leaf7_ecx = leaf7 ? leaf7->ecx : 0,
+	};
+}
+
+bool x86_cpuid_has_mwait(const struct x86_cpu *cpu)
+{
+	u32 out[4];
+
+	x86_cpuid(cpu, 1, 0, out);
+	return out[2] & LEAF1_ECX_MWAIT;
+}
+
+bool x86_pv_feature(const struct x86_cpu *cpu, unsigned int bit)
+{
+	const struct x86_cpuid_entry *e = x86_find_cpuid(cpu, 0x40000001, 0);
+
+	return !cpu->enforce_pv_features || (e && (e->eax & BIT_ULL(bit)));
+}
+
+bool x86_vendor_is_amd(void)
+{
+	u32 host[4];
+
+	native(0, host);
+	return host[1] == VENDOR_AMD_EBX;
 }
 
 void x86_cpuid_changed(struct x86_cpu *cpu)

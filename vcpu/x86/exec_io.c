@@ -83,11 +83,18 @@ X86_HANDLER(out_op)
 
 	cpu->op = op;
 	check_port(cpu, port, op->size);
-	if (!answered(cpu, port, op->size, false)) {
-		memcpy(cpu->pio.data, &value, op->size);
-		ask(cpu, port, op->size, 1, false);
+	if (answered(cpu, port, op->size, false))
+		return x86_done(cpu, op);
+	memcpy(cpu->pio.data, &value, op->size);
+	/* Old VMMs have their own code at this port, and look at RIP: it is past the OUT. */
+	if (port == 0x7e && x86_has_quirk(cpu->machine, X86_QUIRK_OUT_7E_INC_RIP)) {
+		x86_done(cpu, op);
+		cpu->pio = (struct x86_pio){
+			.size = op->size, .port = port, .count = 1, .data = cpu->pio.data};
+		cpu->exit = X86_EXIT_IO;
+		return NULL;
 	}
-	return x86_done(cpu, op);
+	ask(cpu, port, op->size, 1, false);
 }
 
 static x86_op_fn *select_in_out(struct x86_decode *d)

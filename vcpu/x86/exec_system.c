@@ -622,25 +622,59 @@ X86_HANDLER(pause_op)
 }
 
 /*
- * MONITOR and MWAIT are not offered in CPUID, but KVM lets them through as
- * NOPs when its caller asks; #UD here, as hardware without them.
+ * MONITOR and MWAIT are not offered in CPUID, but KVM lets guests that try
+ * have them as NOPs, unless its caller wants the hardware's answer.
  */
-X86_HANDLER(undefined_op)
-{
-	x86_raise_op(cpu, op, X86_UD);
-}
-
-/* No hypercall is known: what KVM answers then (-KVM_ENOSYS). */
-X86_HANDLER(vmcall_op)
+X86_HANDLER(mwait_op)
 {
 	cpu->op = op;
-	if (cpu->cpl != 0)
-		cpu->regs[X86_RAX] = (u64)-1; /* -KVM_EPERM */
-	else
-		cpu->regs[X86_RAX] = (u64)-1000;
-	if (!(cpu->mode & X86_MODE_CS64))
-		cpu->regs[X86_RAX] = (u32)cpu->regs[X86_RAX];
-	return x86_done(cpu, op);
+	if (cpu->cpl != 0 || (!x86_has_quirk(cpu->machine, X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+			      !x86_cpuid_has_mwait(cpu)))
+		x86_raise(cpu, X86_UD);
+	X86_NEXT(cpu, op);
+}
+
+/* VMCALL is Intel's, VMMCALL AMD's. */
+static bool is_native_hypercall(const struct x86_op *op)
+{
+	return (op->aux != 0) == x86_vendor_is_amd();
+}
+
+/* KVM puts the right instruction in the place of the wrong one, and runs that. */
+static const struct x86_op *patch_hypercall(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	static const u8 vmcall[3] = {0x0f, 0x01, 0xc1}, vmmcall[3] = {0x0f, 0x01, 0xd9};
+	u64 rip = x86_op_rip(cpu, op);
+
+	cpu->op = op;
+	if (!x86_has_quirk(cpu->machine, X86_QUIRK_FIX_HYPERCALL_INSN))
+		x86_raise(cpu, X86_UD);
+	x86_store_bytes(cpu, cpu->seg_base[X86_CS] + rip, x86_vendor_is_amd() ? vmmcall : vmcall,
+			3);
+	x86_code_changed(cpu);
+	cpu->poll_budget -= op->nth;
+	cpu->regs[X86_REG_RIP] = rip;
+	cpu->op = NULL;
+	return NULL;
+}
+
+/* The owner answers it; the instruction is complete when it has. */
+X86_HANDLER(vmcall_op)
+{
+	if (!is_native_hypercall(op))
+		return patch_hypercall(cpu, op);
+	cpu->op = op;
+	cpu->hypercall_len = op->len;
+	x86_leave_to_user(cpu, X86_EXIT_HYPERCALL);
+}
+
+void x86_hypercall_return(struct x86_cpu *cpu, u64 answer)
+{
+	u64 rip = cpu->regs[X86_REG_RIP] + cpu->hypercall_len;
+
+	cpu->regs[X86_RAX] = cpu->mode & X86_MODE_CS64 ? answer : (u32)answer;
+	cpu->regs[X86_REG_RIP] = x86_wrap_rip(cpu, rip);
+	cpu->sti_shadow = cpu->ss_shadow = false;
 }
 
 /* ---- XCR0 -------------------------------------------------------------------- */
@@ -712,14 +746,20 @@ ENDING(rdpmc)
 ENDING(wbinvd)
 ENDING(serialize)
 ENDING(hlt)
-ENDING(vmcall)
 ENDING(xsetbv)
-ENDING(undefined)
+PLAIN(mwait)
 
 static x86_op_fn *select_clts(struct x86_decode *d)
 {
 	d->ends_block = true;
 	return clts;
+}
+
+static x86_op_fn *select_vmcall(struct x86_decode *d)
+{
+	d->ends_block = true;
+	d->op->aux = d->insn->mnemonic == ZYDIS_MNEMONIC_VMMCALL;
+	return vmcall_op;
 }
 
 #define ROW(name, select)                              \
@@ -788,8 +828,8 @@ const struct x86_family_entry x86_family_system[] = {
 	ROW(HLT, hlt),
 	ROW(VMCALL, vmcall),
 	ROW(VMMCALL, vmcall),
-	ROW(MONITOR, undefined),
-	ROW(MWAIT, undefined),
+	ROW(MONITOR, mwait),
+	ROW(MWAIT, mwait),
 	ROW(XGETBV, xgetbv),
 	ROW(XSETBV, xsetbv),
 	{ZYDIS_MNEMONIC_INVALID, NULL},

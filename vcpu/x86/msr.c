@@ -16,24 +16,22 @@ enum msr_kind {
 	MSR_APIC_BASE,
 	MSR_TSC,
 	MSR_TSC_ADJUST,
-	MSR_ZERO,  /* reads as 0, writes of 0 are fine, from user space any are ignored */
-	MSR_FIXED, /* read only: a constant */
+	MSR_PLATFORM_INFO,
+	MSR_HWCR,
+	MSR_ZERO, /* reads as 0, writes of 0 are fine, from user space any are ignored */
 };
 
 struct msr_row {
 	u32 index;
 	enum msr_kind kind;
 	size_t at; /* offset of a u64 in struct x86_cpu */
-	u64 value; /* MSR_FIXED; for PLAIN: bits that must be 0 */
+	u64 zero;  /* MSR_PLAIN: bits that must be 0 */
 };
 
 #define STORED(index, kind, field)                              \
 	{                                                       \
 		index, kind, offsetof(struct x86_cpu, field), 0 \
 	}
-
-/* Base clock ratio 20, as good as any (SDM vol. 4, MSR_PLATFORM_INFO). */
-#define PLATFORM_INFO (20ull << 8)
 
 static const struct msr_row rows[] = {
 	STORED(0x10, MSR_TSC, tsc_offset),
@@ -43,6 +41,7 @@ static const struct msr_row rows[] = {
 	STORED(0x175, MSR_CANONICAL, sysenter_esp),
 	STORED(0x176, MSR_CANONICAL, sysenter_eip),
 	STORED(0x1a0, MSR_PLAIN, misc_enable),
+	STORED(0x1fc, MSR_PLAIN, power_ctl),
 	STORED(0x277, MSR_PAT, pat),
 	STORED(0xc0000080, MSR_EFER, efer),
 	STORED(0xc0000081, MSR_PLAIN, star),
@@ -53,7 +52,8 @@ static const struct msr_row rows[] = {
 	STORED(0xc0000101, MSR_CANONICAL, seg[X86_GS].base),
 	STORED(0xc0000102, MSR_CANONICAL, kernel_gs_base),
 	{0xc0000103, MSR_PLAIN, offsetof(struct x86_cpu, tsc_aux), ~0ull << 32},
-	{0xce, MSR_FIXED, 0, PLATFORM_INFO},
+	STORED(0xce, MSR_PLATFORM_INFO, platform_info),
+	STORED(0xc0010015, MSR_HWCR, hwcr),
 	{0x17, MSR_ZERO, 0, 0},
 	{0x3a, MSR_ZERO, 0, 0},
 	{0x8b, MSR_ZERO, 0, 0},
@@ -82,7 +82,7 @@ static const u32 saved[] = {
 	0x201,	    0x202,	0x203,	    0x204,	0x205,	    0x206,	0x207, 0x208,
 	0x209,	    0x20a,	0x20b,	    0x20c,	0x20d,	    0x20e,	0x20f, 0x250,
 	0x258,	    0x259,	0x268,	    0x269,	0x26a,	    0x26b,	0x26c, 0x26d,
-	0x26e,	    0x26f,	0xce,
+	0x26e,	    0x26f,	0xce,	    0x1fc,	0xc0010015,
 };
 
 u32 x86_msr_list(const u32 **indices)
@@ -122,7 +122,6 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 	const struct msr_row *row = find_row(index);
 	int slot = mtrr_slot(index);
 
-	(void)host;
 	*value = 0;
 	if (slot >= 0) {
 		*value = cpu->mtrr[slot];
@@ -139,8 +138,12 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 		*value = x86_read_tsc(cpu);
 		return 0;
 	case MSR_ZERO:
-	case MSR_FIXED:
-		*value = row->value;
+		*value = 0;
+		return 0;
+	case MSR_PLATFORM_INFO:
+		if (!host && atomic_peek(&cpu->machine->hide_platform_info))
+			return -EINVAL;
+		*value = cpu->platform_info;
 		return 0;
 	default:
 		*value = *storage(cpu, row);
@@ -192,11 +195,23 @@ static int set_tsc(struct x86_cpu *cpu, const struct msr_row *row, u64 value, bo
 	return 0;
 }
 
+/* AMD APM vol. 2, HWCR: what guests set in passing is dropped, two bits are kept. */
+static int set_hwcr(struct x86_cpu *cpu, u64 value)
+{
+	const u64 dropped = BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8);
+	const u64 kept = BIT_ULL(18) | BIT_ULL(24);
+
+	if (value & ~(dropped | kept))
+		return -EINVAL;
+	cpu->hwcr = value & kept;
+	return 0;
+}
+
 static int set_row(struct x86_cpu *cpu, const struct msr_row *row, u64 value, bool host)
 {
 	switch (row->kind) {
 	case MSR_PLAIN:
-		if (value & row->value)
+		if (value & row->zero)
 			return -EINVAL;
 		break;
 	case MSR_CANONICAL:
@@ -218,8 +233,12 @@ static int set_row(struct x86_cpu *cpu, const struct msr_row *row, u64 value, bo
 		break;
 	case MSR_ZERO:
 		return value && !host ? -EINVAL : 0;
-	case MSR_FIXED:
-		return value == row->value ? 0 : -EINVAL;
+	case MSR_PLATFORM_INFO:
+		if (!host)
+			return -EINVAL;
+		break;
+	case MSR_HWCR:
+		return set_hwcr(cpu, value);
 	}
 	*storage(cpu, row) = value;
 	x86_update_mode(cpu);

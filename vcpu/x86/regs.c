@@ -105,24 +105,20 @@ void x86_cpu_state_changed(struct x86_cpu *cpu)
 
 static u64 cr4_defined(const struct x86_cpu *cpu)
 {
-	const struct x86_cpuid_entry *leaf1 = x86_find_cpuid(cpu, 1, 0);
-	const struct x86_cpuid_entry *leaf7 = x86_find_cpuid(cpu, 7, 0);
+	const struct x86_features features = x86_features(cpu);
 	u64 bits = X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE |
 		   X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
 
-	if (!leaf1)
-		return bits | X86_CR4_VME | X86_CR4_PVI;
-	if (leaf1->ecx & BIT_ULL(26))
-		bits |= X86_CR4_OSXSAVE;
-	if (leaf1->ecx & BIT_ULL(17))
-		bits |= X86_CR4_PCIDE;
-	if (!leaf7)
-		return bits;
-	bits |= leaf7->ebx & BIT_ULL(0) ? X86_CR4_FSGSBASE : 0;
-	bits |= leaf7->ebx & BIT_ULL(7) ? X86_CR4_SMEP : 0;
-	bits |= leaf7->ebx & BIT_ULL(20) ? X86_CR4_SMAP : 0;
-	bits |= leaf7->ecx & BIT_ULL(2) ? X86_CR4_UMIP : 0;
-	bits |= leaf7->ecx & BIT_ULL(16) ? X86_CR4_LA57 : 0;
+	/* Before a CPUID table is set KVM lets these through too, though nothing offers them. */
+	if (!cpu->nr_cpuid)
+		bits |= X86_CR4_VME | X86_CR4_PVI;
+	bits |= features.leaf1_ecx & BIT_ULL(26) ? X86_CR4_OSXSAVE : 0;
+	bits |= features.leaf1_ecx & BIT_ULL(17) ? X86_CR4_PCIDE : 0;
+	bits |= features.leaf7_ebx & BIT_ULL(0) ? X86_CR4_FSGSBASE : 0;
+	bits |= features.leaf7_ebx & BIT_ULL(7) ? X86_CR4_SMEP : 0;
+	bits |= features.leaf7_ebx & BIT_ULL(20) ? X86_CR4_SMAP : 0;
+	bits |= features.leaf7_ecx & BIT_ULL(2) ? X86_CR4_UMIP : 0;
+	bits |= features.leaf7_ecx & BIT_ULL(16) ? X86_CR4_LA57 : 0;
 	return bits;
 }
 
@@ -318,7 +314,8 @@ void x86_cpu_reset(struct x86_cpu *cpu, bool init)
 	x86_cpu_state_changed(cpu);
 }
 
-int x86_cpu_create(struct kvm *kvm, u32 vcpu_id, void *pio_page, struct x86_cpu **out)
+int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, void *pio_page,
+		   struct x86_cpu **out)
 {
 	struct x86_cpu *cpu = aligned_alloc(64, align_up(sizeof(*cpu), 64));
 	int err;
@@ -326,6 +323,8 @@ int x86_cpu_create(struct kvm *kvm, u32 vcpu_id, void *pio_page, struct x86_cpu 
 	if (!cpu)
 		return -ENOMEM;
 	memset(cpu, 0, sizeof(*cpu));
+	cpu->machine = machine;
+	cpu->platform_info = X86_PLATFORM_INFO;
 	cpu->pio.data = pio_page;
 	cpu->maxphyaddr = 36;
 	err = x86_tlb_create(cpu);

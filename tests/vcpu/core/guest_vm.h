@@ -41,6 +41,7 @@
 
 struct guest_vm {
 	struct kvm kvm;
+	struct x86_machine machine;
 	struct x86_cpu *cpu;
 	char *memory;
 	char *area;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the CPUs of one VM share besides memory: the settings that the owner
+ * (kvm/) makes for all of them.  Zeroed, it is a machine as KVM creates one.
+ *
+ * The owner writes under a lock of its own, vCPUs read at any time: single
+ * words, read through atomic_peek(), and no order among them.
+ */
+#ifndef KVMU_VCPU_X86_MACHINE_H
+#define KVMU_VCPU_X86_MACHINE_H
+
+#include "base/atomics.h"
+
+/* Values of the KVM API's KVM_X86_QUIRK_*; kvm/abi_check.c holds them together. */
+enum x86_quirk {
+	X86_QUIRK_LINT0_REENABLED = 1u << 0,
+	X86_QUIRK_LAPIC_MMIO_HOLE = 1u << 2,
+	X86_QUIRK_OUT_7E_INC_RIP = 1u << 3,
+	X86_QUIRK_MISC_ENABLE_NO_MWAIT = 1u << 4,
+	X86_QUIRK_FIX_HYPERCALL_INSN = 1u << 5,
+	X86_QUIRK_MWAIT_NEVER_UD_FAULTS = 1u << 6,
+};
+
+struct x86_machine {
+	u64 disabled_quirks;	 /* enum x86_quirk */
+	bool hide_platform_info; /* reading MSR_PLATFORM_INFO is #GP for the guest */
+};
+
+static inline bool x86_has_quirk(const struct x86_machine *machine, enum x86_quirk quirk)
+{
+	return !(atomic_peek(&machine->disabled_quirks) & quirk);
+}
+
+#endif
