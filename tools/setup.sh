@@ -12,6 +12,8 @@ build_packages='gcc libc6-dev binutils meson ninja-build pkg-config python3 libz
 	liburcu-dev systemtap-sdt-dev'
 # What the kernel's own selftests need on top to be unpacked and built.
 selftest_packages='linux-source-6.12 xz-utils make'
+# Bare-metal images for other processors, and the emulators whose MMUs walk our tables.
+image_packages='clang lld qemu-system-arm qemu-system-misc qemu-system-x86'
 
 packages_of() {
 	case $1 in
