@@ -19,7 +19,8 @@ packages_of() {
 	case $1 in
 	build) echo "$build_packages" ;;
 	run) echo "$build_packages $selftest_packages" ;;
-	test) echo "$build_packages $selftest_packages linux-source-6.1 libcmocka-dev clang-format" ;;
+	test) echo "$build_packages $selftest_packages $image_packages linux-source-6.1 libcmocka-dev
+			clang-format" ;;
 	bench) echo "$build_packages $selftest_packages" ;;
 	format) echo 'clang-format' ;;
 	*) echo "setup: unknown purpose '$1'" >&2 && exit 2 ;;
