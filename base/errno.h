@@ -12,20 +12,21 @@
 #if __STDC_HOSTED__
 #include <errno.h>
 #else
-#define ENOENT	  2
-#define EINTR	  4
-#define EIO	  5
-#define ENXIO	  6
-#define E2BIG	  7
-#define EAGAIN	  11
-#define ENOMEM	  12
-#define EFAULT	  14
-#define EBUSY	  16
-#define EEXIST	  17
-#define EINVAL	  22
-#define ENOSPC	  28
-#define ERANGE	  34
-#define EHWPOISON 133
+#define ENOENT	   2
+#define EINTR	   4
+#define EIO	   5
+#define ENXIO	   6
+#define E2BIG	   7
+#define EAGAIN	   11
+#define ENOMEM	   12
+#define EFAULT	   14
+#define EBUSY	   16
+#define EEXIST	   17
+#define EINVAL	   22
+#define ENOSPC	   28
+#define ERANGE	   34
+#define EOPNOTSUPP 95
+#define EHWPOISON  133
 #endif
 
 #define KVMU_MUST_CHECK __attribute__((warn_unused_result))

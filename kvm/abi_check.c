@@ -25,11 +25,15 @@ static_assert(offsetof(struct kvm_userspace_memory_region2, guest_memfd) == 40, 
 static_assert(offsetof(struct kvm_userspace_memory_region2, memory_size) ==
 		      offsetof(struct kvm_userspace_memory_region, memory_size),
 	      "region2 begins as region does");
+static_assert((__u32)KVM_SET_MEMORY_ATTRIBUTES == 0x4020aed2u, "KVM_SET_MEMORY_ATTRIBUTES");
+static_assert((__u32)KVM_CREATE_GUEST_MEMFD == 0xc040aed4u, "KVM_CREATE_GUEST_MEMFD");
+static_assert((__u32)KVM_PRE_FAULT_MEMORY == 0xc040aed5u, "KVM_PRE_FAULT_MEMORY");
 
 /* The shared page. */
 static_assert(offsetof(struct kvm_run, exit_reason) == 8, "kvm_run");
 static_assert(offsetof(struct kvm_run, io) == 32, "kvm_run's union starts here");
 static_assert(offsetof(struct kvm_run, emulation_failure.insn_size) == 48, "emulation failure");
+static_assert(offsetof(struct kvm_run, hypercall.ret) == 88, "hypercall");
 static_assert(offsetof(struct kvm_run, kvm_valid_regs) == 288, "kvm_run");
 static_assert(sizeof(struct kvm_run) <= PAGE_SIZE, "kvm_run is one page");
 static_assert(sizeof(struct kvm_run_memory_fault) <= sizeof(((struct kvm_run *)0)->padding),
@@ -39,6 +43,7 @@ static_assert(sizeof(struct kvm_run_memory_fault) <= sizeof(((struct kvm_run *)0
 static_assert((u32)KVM_SLOT_LOG_DIRTY == KVM_MEM_LOG_DIRTY_PAGES, "slot flags");
 static_assert((u32)KVM_SLOT_READONLY == KVM_MEM_READONLY, "slot flags");
 static_assert((u32)KVM_SLOT_GUEST_MEMFD == KVM_MEM_GUEST_MEMFD, "slot flags");
+static_assert(KVM_ATTRIBUTE_PRIVATE == KVM_MEMORY_ATTRIBUTE_PRIVATE, "memory attributes");
 static_assert(KVM_MEMORY_FAULT_PRIVATE == KVM_MEMORY_EXIT_FLAG_PRIVATE, "memory fault flags");
 static_assert((u32)X86_QUIRK_LINT0_REENABLED == KVM_X86_QUIRK_LINT0_REENABLED &&
 		      (u32)X86_QUIRK_LAPIC_MMIO_HOLE == KVM_X86_QUIRK_LAPIC_MMIO_HOLE &&

@@ -8,12 +8,15 @@
  */
 #include <unistd.h>
 
+#include <linux/kvm_para.h>
+
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
 
 enum capability_scope {
 	ON_BOTH,
 	ON_VM,
+	ON_PRIVATE, /* on the device, and on VMs that may have private memory */
 };
 
 struct capability {
@@ -29,6 +32,9 @@ struct capability {
 	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |     \
 	 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
 	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+/* Those that the program may carry out itself. */
+#define EXIT_HYPERCALLS BIT_ULL(KVM_HC_MAP_GPA_RANGE)
 
 static const struct capability capabilities[] = {
 	{KVM_CAP_HLT, ON_BOTH, 1},
@@ -67,7 +73,11 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_XSAVE2, ON_BOTH, sizeof(struct kvm_xsave)},
 	{KVM_CAP_USER_MEMORY2, ON_BOTH, 1},
 	{KVM_CAP_MEMORY_FAULT_INFO, ON_BOTH, 1},
-	{KVM_CAP_VM_TYPES, ON_BOTH, BIT_ULL(KVM_X86_DEFAULT_VM)},
+	{KVM_CAP_MEMORY_ATTRIBUTES, ON_PRIVATE, KVM_MEMORY_ATTRIBUTE_PRIVATE},
+	{KVM_CAP_GUEST_MEMFD, ON_PRIVATE, 1},
+	{KVM_CAP_VM_TYPES, ON_BOTH, BIT_ULL(KVM_X86_DEFAULT_VM) | BIT_ULL(KVM_X86_SW_PROTECTED_VM)},
+	{KVM_CAP_PRE_FAULT_MEMORY, ON_BOTH, 1},
+	{KVM_CAP_EXIT_HYPERCALL, ON_BOTH, EXIT_HYPERCALLS},
 };
 
 /* Recommended number of vCPUs: the processors there are. */
@@ -78,26 +88,39 @@ static long nr_online_cpus(void)
 	return nr < 1 ? 1 : nr > KVM_MAX_VCPUS ? KVM_MAX_VCPUS : nr;
 }
 
-static long check(u64 number, bool on_vm)
+/* @vm NULL: asked of the device. */
+static bool applies(enum capability_scope scope, const struct vm *vm)
+{
+	switch (scope) {
+	case ON_VM:
+		return vm != NULL;
+	case ON_PRIVATE:
+		return !vm || vm->kvm.has_private_mem;
+	case ON_BOTH:
+		break;
+	}
+	return true;
+}
+
+static long check(u64 number, const struct vm *vm)
 {
 	if (number == KVM_CAP_NR_VCPUS)
 		return nr_online_cpus();
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
 		if (capabilities[i].number == number)
-			return on_vm || capabilities[i].scope == ON_BOTH ? capabilities[i].value
-									 : 0;
+			return applies(capabilities[i].scope, vm) ? capabilities[i].value : 0;
 	}
 	return 0;
 }
 
 long do_check_extension(struct ioctl_call *call)
 {
-	return check(call->arg, false);
+	return check(call->arg, NULL);
 }
 
 long do_vm_check_extension(struct ioctl_call *call)
 {
-	return check(call->arg, true);
+	return check(call->arg, call->vm);
 }
 
 /* Limits the ids of vCPUs; once, and before the first one (api.rst 7.33). */
@@ -126,6 +149,11 @@ long do_vm_enable_cap(struct ioctl_call *call)
 	switch (cap->cap) {
 	case KVM_CAP_MAX_VCPU_ID:
 		return limit_vcpu_ids(call->vm, cap->args[0]);
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (cap->args[0] & ~(u64)EXIT_HYPERCALLS)
+			return -EINVAL;
+		atomic_poke(&call->vm->exit_hypercalls, cap->args[0]);
+		return 0;
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (cap->args[0] & ~(u64)QUIRKS)
 			return -EINVAL;

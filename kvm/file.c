@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "kvm/process.h"
 #include "kvm/vm.h"
+#include "mmu/gmem.h"
 #include "mmu/mmu_host.h"
 
 #define LEAF_LG2   10
@@ -103,25 +104,16 @@ static void file_free(struct kvm_file *file)
 void kvm_file_put(struct kvm_file *file)
 {
 	struct vm *vm = file->vm;
+	struct kvm_gmem *gmem = file->gmem;
 
 	if (atomic_drop(&file->refs))
 		return;
 	file_free(file);
+	/* A child of fork has a copy of the descriptor, but the file is its parent's. */
+	if (gmem && !vm_is_foreign(vm))
+		kvm_gmem_release(gmem);
 	if (vm)
 		vm_put(vm);
-}
-
-/* Fails when the last reference has gone: a released file is not revived. */
-static bool file_tryget(struct kvm_file *file)
-{
-	u32 refs = atomic_peek(&file->refs);
-
-	do {
-		if (!refs)
-			return false;
-	} while (!__atomic_compare_exchange_n(&file->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-	return true;
 }
 
 /* ---- the table --------------------------------------------------------------------------- */
@@ -156,7 +148,7 @@ struct kvm_file *kvm_file_get(int fd)
 	struct kvm_file **slot = fd_slot((unsigned int)fd);
 	struct kvm_file *file = slot ? atomic_observe(slot) : NULL;
 
-	if (likely(!file) || !file_tryget(file))
+	if (likely(!file) || !atomic_tryget(&file->refs))
 		return NULL;
 	/* It may have been released and used again for another number meanwhile. */
 	if (likely(atomic_observe(slot) == file))
@@ -237,11 +229,12 @@ void kvm_file_alias(struct kvm_file *file, int fd)
 
 /* ---- creation ------------------------------------------------------------------------------ */
 
-int kvm_memfd_create(const char *name, u64 bytes, bool cloexec)
+int kvm_memfd_create(const char *name, u64 bytes, unsigned int flags)
 {
-	unsigned int flags = MFD_ALLOW_SEALING | (cloexec ? MFD_CLOEXEC : 0);
-	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	int fd = (int)errno_of(syscall(SYS_memfd_create, name, flags));
+	unsigned int mfd = MFD_ALLOW_SEALING | (flags & KVM_MEMFD_CLOEXEC ? MFD_CLOEXEC : 0);
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL |
+		    (flags & KVM_MEMFD_EMPTY ? F_SEAL_WRITE : 0);
+	int fd = (int)errno_of(syscall(SYS_memfd_create, name, mfd));
 	long ret;
 
 	if (fd < 0)
@@ -267,6 +260,7 @@ struct kvm_file *kvm_file_reserve(int fd)
 		return NULL;
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
+	file->gmem = NULL;
 	return file;
 }
 
@@ -288,7 +282,7 @@ void kvm_file_install(struct kvm_file *file, int fd, enum kvm_file_kind kind, st
 int kvm_file_create(const char *name, enum kvm_file_kind kind, bool cloexec, struct vm *vm)
 {
 	struct kvm_file *file;
-	int fd = kvm_memfd_create(name, 0, cloexec);
+	int fd = kvm_memfd_create(name, 0, cloexec ? KVM_MEMFD_CLOEXEC : 0);
 
 	if (fd < 0)
 		return fd;

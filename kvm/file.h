@@ -19,10 +19,12 @@ enum kvm_file_kind {
 	KVM_FILE_SYSTEM,
 	KVM_FILE_VM,
 	KVM_FILE_VCPU,
+	KVM_FILE_GUEST_MEMFD,
 };
 
 struct vm;
 struct vcpu;
+struct kvm_gmem;
 
 struct kvm_file {
 	u32 refs; /* 0: free */
@@ -30,14 +32,19 @@ struct kvm_file {
 	u64 dev, ino; /* identity of the memfd */
 	struct vm *vm;
 	struct vcpu *vcpu;
+	struct kvm_gmem *gmem; /* set between reserve and install */
 	struct kvm_file *next_free;
 };
 
 /*
  * A memfd of @bytes with a fixed size; the descriptor, or -errno (-EMFILE,
- * -ENFILE, -ENOMEM).
+ * -ENFILE, -ENOMEM, -EFBIG).
  */
-int kvm_memfd_create(const char *name, u64 bytes, bool cloexec) KVMU_MUST_CHECK;
+enum kvm_memfd_flags {
+	KVM_MEMFD_CLOEXEC = 1u << 0,
+	KVM_MEMFD_EMPTY = 1u << 1, /* zeroes for ever: nobody can write to it */
+};
+int kvm_memfd_create(const char *name, u64 bytes, unsigned int flags) KVMU_MUST_CHECK;
 
 /*
  * In two steps, so that nothing can fail once the object exists: reserve a

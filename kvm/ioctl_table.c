@@ -33,6 +33,10 @@ static const struct ioctl_entry vm_calls[] = {
 	      struct kvm_userspace_memory_region, do_set_user_memory_region),
 	ENTRY(KVM_SET_USER_MEMORY_REGION2, ARG_IN, LOCK_NONE, KVM_CAP_USER_MEMORY2,
 	      struct kvm_userspace_memory_region2, do_set_user_memory_region2),
+	ENTRY(KVM_SET_MEMORY_ATTRIBUTES, ARG_IN, LOCK_NONE, KVM_CAP_MEMORY_ATTRIBUTES,
+	      struct kvm_memory_attributes, do_set_memory_attributes),
+	ENTRY(KVM_CREATE_GUEST_MEMFD, ARG_IN, LOCK_NONE, KVM_CAP_GUEST_MEMFD,
+	      struct kvm_create_guest_memfd, do_create_guest_memfd),
 	PLAIN(KVM_CREATE_VCPU, ARG_VALUE, LOCK_VM, NO_CAP, do_create_vcpu),
 	PLAIN(KVM_CHECK_EXTENSION, ARG_VALUE, LOCK_NONE, KVM_CAP_CHECK_EXTENSION_VM,
 	      do_vm_check_extension),
@@ -96,6 +100,8 @@ static const struct ioctl_entry vcpu_calls[] = {
 	PLAIN(KVM_SET_TSC_KHZ, ARG_VALUE, LOCK_VCPU, NO_CAP, do_vcpu_set_tsc_khz),
 	ENTRY(KVM_ENABLE_CAP, ARG_IN, LOCK_VCPU, KVM_CAP_ENABLE_CAP, struct kvm_enable_cap,
 	      do_vcpu_enable_cap),
+	ENTRY(KVM_PRE_FAULT_MEMORY, ARG_IN_OUT, LOCK_VCPU, KVM_CAP_PRE_FAULT_MEMORY,
+	      struct kvm_pre_fault_memory, do_pre_fault_memory),
 	PLAIN(KVM_KVMCLOCK_CTRL, ARG_NONE, LOCK_VCPU, NO_CAP, do_kvmclock_ctrl),
 };
 
@@ -107,6 +113,7 @@ static const struct {
 	[KVM_FILE_SYSTEM] = {system_calls, ARRAY_SIZE(system_calls)},
 	[KVM_FILE_VM] = {vm_calls, ARRAY_SIZE(vm_calls)},
 	[KVM_FILE_VCPU] = {vcpu_calls, ARRAY_SIZE(vcpu_calls)},
+	[KVM_FILE_GUEST_MEMFD] = {NULL, 0},
 };
 
 const struct ioctl_entry *ioctl_find(enum kvm_file_kind kind, u32 request)

@@ -28,6 +28,9 @@ bool kvm_api_ioctl(int fd, u64 request, u64 arg, long *ret);
  */
 int kvm_api_open_module_param(const char *path, bool cloexec) KVMU_MUST_CHECK;
 
+/* fallocate() on a descriptor of ours: false when @fd is not.  *@ret is 0 or -errno. */
+bool kvm_api_fallocate(int fd, int mode, s64 offset, s64 length, int *ret);
+
 /*
  * A signal handler's question: was the fault at @addr (0: not known) ours?
  * Either does not return, or says that returning from the handler will do.

@@ -103,7 +103,7 @@ int vcpu_create(struct vm *vm, u32 id)
 	if (ret)
 		return ret;
 	snprintf(name, sizeof(name), "kvm-vcpu:%u", id);
-	fd = kvm_memfd_create(name, VCPU_MMAP_BYTES, true);
+	fd = kvm_memfd_create(name, VCPU_MMAP_BYTES, KVM_MEMFD_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	ret = vcpu_create_on(vm, id, fd);

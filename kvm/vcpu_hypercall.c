@@ -27,6 +27,30 @@ static struct hypercall fetch(const struct x86_cpu *cpu)
 	};
 }
 
+/* Answer of carry_out(): not here. */
+#define TO_THE_PROGRAM 1
+
+/* Memory changes its kind: what that means is the program's to decide, if it wants to. */
+static s64 map_gpa_range(struct vcpu *vcpu, const struct hypercall *call)
+{
+	u64 gpa = call->arg[0], npages = call->arg[1];
+	u64 forwarded = atomic_peek(&vcpu->vm->exit_hypercalls);
+	struct kvm_run *run = vcpu->run;
+
+	if (!(forwarded & BIT_ULL(KVM_HC_MAP_GPA_RANGE)))
+		return -KVM_ENOSYS;
+	if (!is_aligned(gpa, PAGE_SIZE) || gpa_to_gfn(gpa) + npages <= gpa_to_gfn(gpa))
+		return -KVM_EINVAL;
+	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	run->hypercall.args[0] = gpa;
+	run->hypercall.args[1] = npages;
+	run->hypercall.args[2] = call->arg[2];
+	run->hypercall.ret = 0;
+	/* In the place of "longmode", which newer kernels call "flags". */
+	run->hypercall.longmode = (vcpu->cpu->mode & X86_MODE_CS64) != 0;
+	return TO_THE_PROGRAM;
+}
+
 static s64 carry_out(struct vcpu *vcpu, const struct hypercall *call)
 {
 	switch (call->nr) {
@@ -37,15 +61,28 @@ static s64 carry_out(struct vcpu *vcpu, const struct hypercall *call)
 			return -KVM_ENOSYS;
 		sched_yield();
 		return 0;
+	case KVM_HC_MAP_GPA_RANGE:
+		return map_gpa_range(vcpu, call);
 	default:
 		return -KVM_ENOSYS;
 	}
 }
 
-void vcpu_hypercall(struct vcpu *vcpu)
+bool vcpu_hypercall(struct vcpu *vcpu)
 {
 	const struct hypercall call = fetch(vcpu->cpu);
 	s64 answer = vcpu->cpu->cpl ? -KVM_EPERM : carry_out(vcpu, &call);
 
-	x86_hypercall_return(vcpu->cpu, (u64)answer);
+	vcpu->hypercall_pending = answer == TO_THE_PROGRAM;
+	if (!vcpu->hypercall_pending)
+		x86_hypercall_return(vcpu->cpu, (u64)answer);
+	return !vcpu->hypercall_pending;
+}
+
+void vcpu_hypercall_answered(struct vcpu *vcpu)
+{
+	if (likely(!vcpu->hypercall_pending))
+		return;
+	vcpu->hypercall_pending = false;
+	x86_hypercall_return(vcpu->cpu, atomic_peek(&vcpu->run->hypercall.ret));
 }

@@ -84,6 +84,7 @@ static int page_in(struct vcpu *vcpu)
 	if (ret)
 		return ret;
 	mmio_answer_in(vcpu);
+	vcpu_hypercall_answered(vcpu);
 	vcpu->cpu->want_irq_window = vcpu->run->request_interrupt_window && !vcpu->vm->has_irqchip;
 	return 0;
 }
@@ -215,7 +216,7 @@ static enum turn exit_fault(struct vcpu *vcpu, long *ret)
 	*ret = vcpu->cpu->exit_errno;
 	if (*ret == -EINTR)
 		return leave(vcpu, KVM_EXIT_INTR);
-	if (*ret != -EFAULT || !core->has_memory_fault)
+	if ((*ret != -EFAULT && *ret != -EHWPOISON) || !core->has_memory_fault)
 		return TURN_RETURN;
 	out->flags = core->memory_fault.flags;
 	out->gpa = core->memory_fault.gpa;
@@ -273,8 +274,7 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 	case X86_EXIT_EMULATION:
 		return exit_unsupported_insn(vcpu);
 	case X86_EXIT_HYPERCALL:
-		vcpu_hypercall(vcpu);
-		return TURN_AGAIN;
+		return vcpu_hypercall(vcpu) ? TURN_AGAIN : leave(vcpu, KVM_EXIT_HYPERCALL);
 	case X86_EXIT_FAULT:
 		return exit_fault(vcpu, ret);
 	case X86_EXIT_DEBUG:

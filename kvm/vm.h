@@ -31,6 +31,7 @@ struct vcpu {
 	u32 id;
 	u32 mp_state;
 	bool has_run;
+	bool hypercall_pending; /* the program has it; its answer comes with the next run */
 
 	bool has_signal_mask;
 	sigset_t signal_mask; /* KVM_SET_SIGNAL_MASK: in force during KVM_RUN */
@@ -52,7 +53,8 @@ struct vm {
 	u32 boot_cpu_id;
 	u32 max_vcpu_ids; /* 0: not limited by KVM_ENABLE_CAP */
 	u32 nr_vcpus;
-	s64 clock_offset; /* guest's kvmclock minus CLOCK_MONOTONIC, ns */
+	u64 exit_hypercalls; /* bit per number: the program carries these out */
+	s64 clock_offset;    /* guest's kvmclock minus CLOCK_MONOTONIC, ns */
 	u64 tss_addr, identity_map_addr;
 	struct vcpu *vcpu[KVM_MAX_VCPUS];
 	struct vm *next; /* list of live VMs */
@@ -108,8 +110,12 @@ bool vcpu_signal_pending(struct vcpu *vcpu);
 struct vcpu *vcpu_running(void);
 void vcpu_set_running(struct vcpu *vcpu);
 
-/* Carry out the hypercall that the CPU left with (vcpu_hypercall.c). */
-void vcpu_hypercall(struct vcpu *vcpu);
+/*
+ * Carry out the hypercall that the CPU left with (vcpu_hypercall.c).  False: it
+ * is the program's, as the shared page says, and completed with its answer.
+ */
+bool vcpu_hypercall(struct vcpu *vcpu);
+void vcpu_hypercall_answered(struct vcpu *vcpu);
 
 /* Handle the MMIO access @cpu left with when it is the local APIC's; false: not ours. */
 bool vcpu_lapic_access(struct vcpu *vcpu, struct x86_mmio_frag *frag, bool *unsupported);

@@ -94,7 +94,7 @@ bool vm_is_foreign(const struct vm *vm)
 
 /* ---- life -------------------------------------------------------------------- */
 
-static struct vm *vm_alloc(void)
+static struct vm *vm_alloc(u64 type)
 {
 	/* Not mmu_host_alloc(): the MMU's locks want a cache line of their own. */
 	struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
@@ -107,6 +107,7 @@ static struct vm *vm_alloc(void)
 		return NULL;
 	}
 	pthread_mutex_init(&vm->lock, NULL);
+	vm->kvm.has_private_mem = vm->kvm.private_by_attribute = type == KVM_X86_SW_PROTECTED_VM;
 	vm->refs = 1;
 	vm->generation = live.generation;
 	vm_clock_start(vm);
@@ -131,14 +132,7 @@ void vm_get(struct vm *vm)
 
 bool vm_tryget(struct vm *vm)
 {
-	u32 refs = atomic_peek(&vm->refs);
-
-	do {
-		if (!refs)
-			return false;
-	} while (!__atomic_compare_exchange_n(&vm->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-	return true;
+	return atomic_tryget(&vm->refs);
 }
 
 void vm_put(struct vm *vm)
@@ -154,9 +148,9 @@ int vm_create(u64 type)
 	struct vm *vm;
 	int fd;
 
-	if (type != KVM_X86_DEFAULT_VM)
+	if (type != KVM_X86_DEFAULT_VM && type != KVM_X86_SW_PROTECTED_VM)
 		return -EINVAL;
-	vm = vm_alloc();
+	vm = vm_alloc(type);
 	if (!vm)
 		return -ENOMEM;
 	list_add(vm);

@@ -4,6 +4,7 @@
  * 4.35), and publishing the new set so that no vCPU uses the old layout when
  * the call returns.
  */
+#include "mmu/gmem.h"
 #include "mmu/vm.h"
 
 #define MAX_SLOT_PAGES ((1ull << 31) - 1)
@@ -33,13 +34,26 @@ static bool region_is_sane(const struct kvm *kvm, const struct kvm_slot_request 
 	return size >> PAGE_SHIFT <= MAX_SLOT_PAGES;
 }
 
+/* Private memory is neither logged nor read-only: what a write to ROM means is MMIO. */
+static u32 allowed_flags(const struct kvm *kvm, u32 flags)
+{
+	if (flags & KVM_SLOT_GUEST_MEMFD)
+		return kvm->has_private_mem ? KVM_SLOT_GUEST_MEMFD : 0;
+	return KVM_SLOT_READONLY;
+}
+
 static bool request_is_sane(const struct kvm *kvm, const struct kvm_slot_request *request)
 {
+	u64 gmem_end = request->gmem_offset + request->memory_size;
+
 	if (request->slot >> 16 != 0) /* one address space */
 		return false;
 	if ((request->slot & 0xffff) >= KVM_USER_MEM_SLOTS)
 		return false;
-	if (request->flags & ~(u32)KVM_SLOT_READONLY)
+	if (request->flags & ~allowed_flags(kvm, request->flags))
+		return false;
+	if ((request->flags & KVM_SLOT_GUEST_MEMFD) &&
+	    (!is_aligned(request->gmem_offset, PAGE_SIZE) || gmem_end < request->gmem_offset))
 		return false;
 	return region_is_sane(kvm, request);
 }
@@ -61,7 +75,10 @@ static int classify_change(const struct kvm_memory_slot *old,
 	/* A live slot keeps its size, its memory and its kind. */
 	if (npages != old->npages || request->userspace_addr != old->userspace_addr)
 		return -EINVAL;
-	if ((request->flags ^ old->flags) & KVM_SLOT_READONLY)
+	if ((request->flags ^ old->flags) & (KVM_SLOT_READONLY | KVM_SLOT_GUEST_MEMFD))
+		return -EINVAL;
+	/* With private memory it can only be deleted. */
+	if (old->flags & KVM_SLOT_GUEST_MEMFD)
 		return -EINVAL;
 	if (gpa_to_gfn(request->guest_phys_addr) != old->base_gfn)
 		*change = SLOT_MOVE;
@@ -151,12 +168,20 @@ static int build_set(struct slot_update *update)
 	return 0;
 }
 
+/* No reader sees it, any more or yet. */
+static void free_slot(struct kvm_memory_slot *slot)
+{
+	if (slot)
+		kvm_gmem_unbind(slot);
+	mmu_host_free(slot);
+}
+
 static void abort_update(struct slot_update *update)
 {
 	slot_index_abort(&update->by_gfn);
 	slot_index_abort(&update->by_hva);
 	mmu_host_free(update->set);
-	mmu_host_free(update->new);
+	free_slot(update->new);
 }
 
 /* Nobody can see the old set any more. */
@@ -165,7 +190,7 @@ static void finish_update(struct slot_update *update, struct kvm_memslots *befor
 	slot_index_finish(&update->by_gfn);
 	slot_index_finish(&update->by_hva);
 	mmu_host_free(before);
-	mmu_host_free(update->old);
+	free_slot(update->old);
 }
 
 /* ---- publishing it ---------------------------------------------------------------- */
@@ -233,9 +258,20 @@ static struct kvm_memory_slot *make_slot(const struct kvm_memory_slot *old,
 	return slot;
 }
 
+static int bind_private_memory(struct kvm_memory_slot *slot, const struct kvm_slot_request *request)
+{
+	if (!(request->flags & KVM_SLOT_GUEST_MEMFD))
+		return 0;
+	if (!request->gmem)
+		return request->gmem_error;
+	return kvm_gmem_bind(slot, request->gmem, request->gmem_offset);
+}
+
 static int prepare_update(struct slot_update *update, const struct kvm_slot_request *request,
 			  enum slot_change change)
 {
+	int err;
+
 	if (change != SLOT_DELETE) {
 		update->new = make_slot(update->old, request);
 		if (!update->new)
@@ -243,6 +279,9 @@ static int prepare_update(struct slot_update *update, const struct kvm_slot_requ
 		if (change != SLOT_FLAGS_ONLY &&
 		    overlaps_another(update->kvm->memslots, update->new, update->old))
 			return -EEXIST;
+		err = bind_private_memory(update->new, request);
+		if (err)
+			return err;
 	}
 	update->set = mmu_host_alloc(sizeof(*update->set));
 	return update->set ? build_set(update) : -ENOMEM;

@@ -29,6 +29,8 @@ enum kvm_slot_flags {
 	KVM_SLOT_GUEST_MEMFD = 1u << 2,
 };
 
+struct kvm_gmem;
+
 /*
  * A slot never changes while it is published: new flags or another place make
  * a new object, which takes over what belongs to the slot.
@@ -40,6 +42,8 @@ struct kvm_memory_slot {
 	u32 flags; /* enum kvm_slot_flags */
 	u16 id;
 	u16 as_id;
+	struct kvm_gmem *gmem; /* its private memory; NULL: none, or closed since (mmu/gmem.h) */
+	u64 gmem_pgoff;	       /* page of @gmem that @base_gfn is */
 };
 
 /* An immutable set; published by pointer, freed after a grace period. */
@@ -58,6 +62,10 @@ struct kvm_slot_request {
 	gpa_t guest_phys_addr;
 	u64 memory_size; /* 0 deletes */
 	hva_t userspace_addr;
+	/* With KVM_SLOT_GUEST_MEMFD: the file, or why there is none (-errno). */
+	struct kvm_gmem *gmem;
+	int gmem_error;
+	u64 gmem_offset; /* bytes */
 };
 
 /* ---- statistics --------------------------------------------------------------- */
@@ -117,7 +125,9 @@ struct kvm {
 	u32 nr_vcpus;
 	struct kvm_vcpu *vcpus[KVM_MAX_VCPUS]; /* published; never removed before the VM ends */
 
-	u64 mem_attributes; /* mmu/attributes.h; RCU */
+	bool has_private_mem;	   /* may memory be private at all?  Set before the first slot */
+	bool private_by_attribute; /* an access is what the attributes say, not what it says */
+	u64 mem_attributes;	   /* mmu/attributes.h; RCU */
 
 	bool vm_bugged;
 	struct kvm_vm_stat stat;
@@ -183,6 +193,7 @@ struct kvm_vcpu {
 	const struct kvm_memory_slot *last_slot;
 	u64 last_slot_gen;
 
+	u32 retries; /* in a row: how long to wait before the next */
 	bool has_memory_fault;
 	struct kvm_memory_fault memory_fault;
 	struct kvm_vcpu_stat stat;

@@ -36,6 +36,17 @@ enum pg_level mmu_host_resident_level(hva_t hva, enum pg_level max_level);
 int mmu_host_copy_from_hva(void *buf, hva_t hva, u64 bytes);
 int mmu_host_copy_to_hva(hva_t hva, const void *buf, u64 bytes);
 
+/*
+ * Memory behind a guest_memfd: zero pages that appear when they are touched,
+ * at addresses that are the library's alone, aligned as large leaves want it.
+ * Punching gives pages back, allocating makes all of a range resident.  They
+ * sleep.  -ENOMEM; the allocation also -EINTR; the punch -EIO and nothing else.
+ */
+int mmu_host_gmem_map(u64 bytes, hva_t *base);
+void mmu_host_gmem_unmap(hva_t base, u64 bytes);
+int mmu_host_gmem_punch(hva_t start, u64 bytes);
+int mmu_host_gmem_allocate(hva_t start, u64 bytes);
+
 /* One zeroed chunk of @bytes, aligned to its size (a power of two); NULL: none. */
 void *mmu_host_alloc_chunk(size_t bytes);
 void mmu_host_free_chunk(void *chunk, size_t bytes);
@@ -48,11 +59,11 @@ void mmu_host_free(void *ptr);
 
 /*
  * Rank order, outermost first; debug builds check it per thread.
- *   SLOTS (sleeps)  >  CHANGE (host change bracket)  >  MMU  >  ARENA
+ *   SLOTS (sleeps)  >  GMEM (sleeps)  >  MMU  >  ARENA
  */
 enum mmu_lock_rank {
 	MMU_LOCK_RANK_SLOTS = 1,
-	MMU_LOCK_RANK_CHANGE = 2,
+	MMU_LOCK_RANK_GMEM = 2,
 	MMU_LOCK_RANK_MMU = 3,
 	MMU_LOCK_RANK_ARENA = 4,
 };

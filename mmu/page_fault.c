@@ -5,6 +5,7 @@
  *
  * Each stage returns RET_PF_CONTINUE, or the outcome that ends the path.
  */
+#include "mmu/gmem.h"
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
@@ -57,9 +58,22 @@ static u64 memslot_generation(struct kvm *kvm)
 	return generation;
 }
 
+static bool gfn_is_private(const struct kvm *kvm, gfn_t gfn)
+{
+	return kvm->has_private_mem && kvm_mem_is_private(kvm, gfn);
+}
+
+/* The access wants one kind of memory and the gfn is of the other. */
+static bool is_mismatch(const struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
+{
+	return fault->is_private != gfn_is_private(vcpu->kvm, fault->gfn);
+}
+
 /* The vCPU asked for this gfn before, and no slot has come or gone since. */
 static bool is_cached_mmio(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
+	if (fault->is_private || is_mismatch(vcpu, fault))
+		return false;
 	return vcpu->mmio_gfn == fault->gfn && vcpu->mmio_gen == memslot_generation(vcpu->kvm);
 }
 
@@ -88,7 +102,7 @@ static enum kvm_ret_pf classify_fault(struct kvm_vcpu *vcpu, struct kvm_page_fau
 	if (!snapshot_slot(vcpu, fault)) {
 		/* A private access is never a device access (KVM API document, 6.x
 		 * KVM_EXIT_MEMORY_FAULT). */
-		if (fault->is_private)
+		if (fault->is_private || is_mismatch(vcpu, fault))
 			return prepare_memory_fault(vcpu, fault, -EFAULT);
 		vcpu->mmio_gfn = fault->gfn;
 		vcpu->mmio_gen = generation;
@@ -117,6 +131,9 @@ static enum kvm_ret_pf fast_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fa
 	struct kvm_pgtable_leaf leaf;
 	int err;
 
+	/* The leaf that is there leads to the other kind of memory. */
+	if (is_mismatch(vcpu, fault))
+		return RET_PF_INVALID;
 	mmu_host_rcu_read_lock();
 	err = ept_get_leaf(&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), &leaf);
 	mmu_host_rcu_read_unlock();
@@ -124,7 +141,7 @@ static enum kvm_ret_pf fast_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fa
 		/* Beyond what the tables can translate: no slot can be there either. */
 		return RET_PF_INVALID;
 	}
-	fault->walk_level = (enum pg_level)leaf.level;
+	fault->walk_level = fault->goal_level = (enum pg_level)leaf.level;
 	return leaf_allows(&leaf, fault) ? RET_PF_SPURIOUS : RET_PF_INVALID;
 }
 
@@ -148,8 +165,8 @@ static enum kvm_ret_pf topup_table_cache(struct kvm_vcpu *vcpu, struct kvm_page_
 
 /* ---- stage: the page ------------------------------------------------------------ */
 
-/* How big may a leaf be, by the slot's size and by hva and gfn being congruent? */
-static enum pg_level slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn)
+/* How big may a leaf be, by the slot's size and by @hva and @gfn being congruent? */
+static enum pg_level slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn, hva_t hva)
 {
 	enum pg_level level = PG_LEVEL_4K;
 
@@ -160,11 +177,48 @@ static enum pg_level slot_max_level(const struct kvm_memory_slot *slot, gfn_t gf
 
 		if (first < slot->base_gfn || first + pages > slot->base_gfn + slot->npages)
 			break;
-		if (!is_aligned(kvm_slot_gfn_to_hva(slot, first), pages << PAGE_SHIFT))
+		if (!is_aligned(hva - ((gfn - first) << PAGE_SHIFT), pages << PAGE_SHIFT))
 			break;
 		level = next;
 	}
 	return level;
+}
+
+/* A leaf is of one kind: no bigger than what has the same attributes all over. */
+static enum pg_level attributes_max_level(const struct kvm *kvm, gfn_t gfn, enum pg_level level)
+{
+	u64 attributes;
+
+	if (!kvm->has_private_mem)
+		return level;
+	attributes = kvm_get_memory_attributes(kvm, gfn);
+	while (level > PG_LEVEL_4K) {
+		u64 pages = pages_per_level(level);
+		gfn_t first = align_down(gfn, pages);
+
+		if (kvm_range_has_memory_attributes(kvm, first, first + pages, attributes))
+			break;
+		level = (enum pg_level)(level - 1);
+	}
+	return level;
+}
+
+/* In the read-side section that found the slot: where the page is, and hold what it is in. */
+static void place_page(struct kvm_page_fault *fault)
+{
+	const struct kvm_memory_slot *slot = fault->slot;
+	hva_t hva;
+
+	fault->hva = hva = kvm_slot_gfn_to_hva(slot, fault->gfn);
+	fault->slot_flags = slot->flags;
+	if (fault->is_private) {
+		fault->gmem = kvm_gmem_get_file(slot);
+		if (!fault->gmem)
+			return;
+		fault->gmem_index = slot->gmem_pgoff + (fault->gfn - slot->base_gfn);
+		hva = kvm_gmem_hva(fault->gmem, fault->gmem_index);
+	}
+	fault->max_level = slot_max_level(slot, fault->gfn, hva);
 }
 
 /*
@@ -178,12 +232,11 @@ static enum kvm_ret_pf resolve_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault
 	mmu_host_rcu_read_lock();
 	fault->slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
 	if (fault->slot) {
-		fault->hva = kvm_slot_gfn_to_hva(fault->slot, fault->gfn);
-		fault->slot_flags = fault->slot->flags;
-		fault->max_level = slot_max_level(fault->slot, fault->gfn);
+		place_page(fault);
 		ret = RET_PF_CONTINUE;
 	}
 	mmu_host_rcu_read_unlock();
+	fault->max_level = attributes_max_level(vcpu->kvm, fault->gfn, fault->max_level);
 	return ret;
 }
 
@@ -197,11 +250,33 @@ static enum kvm_ret_pf handle_error_pfn(struct kvm_vcpu *vcpu, struct kvm_page_f
 	return RET_PF_USER;
 }
 
-/* Private and shared are different memory; what the access wants must be what is there. */
+/*
+ * How big a leaf is worth asking for: bigger only where nothing smaller hangs
+ * in the tables yet, so that the host is asked once per block and not once per
+ * page.
+ */
+static enum pg_level worthwhile_level(const struct kvm_page_fault *fault)
+{
+	if (fault->walk_level <= PG_LEVEL_4K)
+		return PG_LEVEL_4K;
+	return min_level(fault->max_level, fault->walk_level);
+}
+
+/* Attributes that say "private" are not enough: the slot must have such memory. */
 static enum kvm_ret_pf faultin_pfn_private(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
-	/* No slot carries private memory yet: any private access is a mismatch. */
-	return prepare_memory_fault(vcpu, fault, -EFAULT);
+	enum pg_level level = worthwhile_level(fault);
+	int err;
+
+	if (!fault->gmem)
+		return prepare_memory_fault(vcpu, fault, -EFAULT);
+	err = kvm_gmem_get_pfn(fault->gmem, fault->gmem_index, &fault->pfn, &level);
+	if (err)
+		return prepare_memory_fault(vcpu, fault, err);
+	fault->map_writable = !(fault->slot_flags & KVM_SLOT_READONLY);
+	fault->max_level = min_level(fault->max_level, level);
+	fault->req_level = fault->max_level;
+	return RET_PF_CONTINUE;
 }
 
 /*
@@ -219,15 +294,7 @@ static enum kvm_ret_pf faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 		return handle_error_pfn(vcpu, fault, err);
 	fault->pfn = hva_to_pfn(fault->hva);
 	fault->map_writable = fault->write && !(fault->slot_flags & KVM_SLOT_READONLY);
-
-	/*
-	 * Bigger only where nothing smaller hangs in the tables yet, so that the
-	 * question is asked once per block and not once per page.
-	 */
-	fault->req_level = PG_LEVEL_4K;
-	if (fault->walk_level > PG_LEVEL_4K && fault->max_level > PG_LEVEL_4K)
-		fault->req_level = mmu_host_resident_level(
-			fault->hva, min_level(fault->max_level, fault->walk_level));
+	fault->req_level = mmu_host_resident_level(fault->hva, worthwhile_level(fault));
 	return RET_PF_CONTINUE;
 }
 
@@ -248,9 +315,10 @@ static bool is_page_fault_stale(struct kvm_vcpu *vcpu, const struct kvm_page_fau
 /* The access that faulted is about to happen: what the CPU would set then is set now. */
 static enum kvm_pgtable_prot leaf_prot(const struct kvm_page_fault *fault)
 {
-	enum kvm_pgtable_prot prot =
-		KVM_PGTABLE_PROT_R | KVM_PGTABLE_PROT_X | KVM_PGTABLE_PROT_ACCESSED;
+	enum kvm_pgtable_prot prot = KVM_PGTABLE_PROT_R | KVM_PGTABLE_PROT_X;
 
+	if (!fault->prefetch)
+		prot |= KVM_PGTABLE_PROT_ACCESSED;
 	if (fault->map_writable)
 		prot |= KVM_PGTABLE_PROT_W;
 	if (fault->write)
@@ -294,6 +362,24 @@ static enum kvm_ret_pf map_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *f
 	return map_outcome(vcpu, fault, &map, ept_map(&vcpu->kvm->pgt, &map));
 }
 
+static enum kvm_ret_pf map_unless_stale(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm *kvm = vcpu->kvm;
+	enum kvm_ret_pf ret;
+
+	mmu_read_lock(&kvm->mmu_lock);
+	ret = is_page_fault_stale(vcpu, fault) ? RET_PF_RETRY : map_fault(vcpu, fault);
+	mmu_read_unlock(&kvm->mmu_lock);
+	return ret;
+}
+
+/* Whatever became of the fault; what is mapped now is vouched for by the binding. */
+static void put_page(struct kvm_page_fault *fault)
+{
+	if (fault->gmem)
+		kvm_gmem_put(fault->gmem);
+}
+
 /* ---- the path ----------------------------------------------------------------------- */
 
 enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
@@ -316,22 +402,21 @@ enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 
 	if (kvm_mmu_invalidate_retry_gfn_unsafe(kvm, fault->mmu_seq, fault->gfn))
 		return RET_PF_RETRY;
+	if (is_mismatch(vcpu, fault))
+		return prepare_memory_fault(vcpu, fault, -EFAULT);
 	ret = resolve_slot(vcpu, fault);
-	if (ret != RET_PF_CONTINUE)
-		return ret;
-	ret = faultin_pfn(vcpu, fault);
-	if (ret != RET_PF_CONTINUE)
-		return ret;
-
-	mmu_read_lock(&kvm->mmu_lock);
-	ret = is_page_fault_stale(vcpu, fault) ? RET_PF_RETRY : map_fault(vcpu, fault);
-	mmu_read_unlock(&kvm->mmu_lock);
+	if (ret == RET_PF_CONTINUE)
+		ret = faultin_pfn(vcpu, fault);
+	if (ret == RET_PF_CONTINUE)
+		ret = map_unless_stale(vcpu, fault);
+	put_page(fault);
 	return ret;
 }
 
 /* The one place where a fault is put together. */
 static enum kvm_ret_pf kvm_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa,
-					     u64 error_code, bool prefetch, int *err)
+					     u64 error_code, bool prefetch, int *err,
+					     enum pg_level *level)
 {
 	struct kvm_page_fault fault = {
 		.addr = cr2_or_gpa,
@@ -355,6 +440,7 @@ static enum kvm_ret_pf kvm_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or
 	ret = likely(fault.is_tdp) ? kvm_tdp_page_fault(vcpu, &fault)
 				   : vcpu->mmu->page_fault(vcpu, &fault);
 	*err = fault.error;
+	*level = fault.goal_level;
 	return ret;
 }
 
@@ -376,19 +462,36 @@ static void count_fault(struct kvm_vcpu *vcpu, u64 error_code, enum kvm_ret_pf r
 		stat->pf_read++;
 }
 
+/*
+ * Who changes the memory may be waiting for the processor that this vCPU would
+ * spin on.
+ */
+static void wait_before_retry(struct kvm_vcpu *vcpu, enum kvm_ret_pf ret)
+{
+	if (likely(ret != RET_PF_RETRY))
+		vcpu->retries = 0;
+	else
+		mmu_host_wait_turn(vcpu->retries++);
+}
+
 enum kvm_mmu_verdict kvm_mmu_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa, u64 error_code,
 					int *err)
 {
+	enum pg_level level;
 	enum kvm_ret_pf ret;
 
 	kvmu_assert(atomic_peek(&vcpu->mode) == OUTSIDE_GUEST_MODE);
+	/* Such a VM has no hardware that tells: its accesses are what the attributes say. */
+	if (vcpu->kvm->private_by_attribute && gfn_is_private(vcpu->kvm, gpa_to_gfn(cr2_or_gpa)))
+		error_code |= PFERR_PRIVATE_ACCESS;
 	vcpu->has_memory_fault = false;
 	*err = -EIO;
 	if (unlikely(atomic_peek(&vcpu->kvm->vm_bugged)))
 		return KVM_MMU_EXIT_USER;
 
-	ret = kvm_mmu_do_page_fault(vcpu, cr2_or_gpa, error_code, false, err);
+	ret = kvm_mmu_do_page_fault(vcpu, cr2_or_gpa, error_code, false, err, &level);
 	count_fault(vcpu, error_code, ret);
+	wait_before_retry(vcpu, ret);
 	switch (ret) {
 	case RET_PF_RETRY:
 	case RET_PF_FIXED:
@@ -406,4 +509,37 @@ enum kvm_mmu_verdict kvm_mmu_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa,
 	KVM_BUG_ON(ret == RET_PF_INVALID || ret == RET_PF_CONTINUE, vcpu->kvm);
 	*err = -EIO;
 	return KVM_MMU_EXIT_USER;
+}
+
+int kvm_mmu_prefault(struct kvm_vcpu *vcpu, gpa_t gpa, enum pg_level *level)
+{
+	u64 error_code = PFERR_GUEST_FINAL_MASK;
+	enum kvm_ret_pf ret;
+	int err;
+
+	kvmu_assert(atomic_peek(&vcpu->mode) == OUTSIDE_GUEST_MODE);
+	if (vcpu->mmu->page_fault != kvm_tdp_page_fault)
+		return -EOPNOTSUPP;
+	if (gfn_is_private(vcpu->kvm, gpa_to_gfn(gpa)))
+		error_code |= PFERR_PRIVATE_ACCESS;
+	/* Between two runs nobody else serves the request to leave an old root. */
+	kvm_mmu_reload(vcpu);
+	ret = kvm_mmu_do_page_fault(vcpu, gpa, error_code, true, &err, level);
+	switch (ret) {
+	case RET_PF_FIXED:
+	case RET_PF_SPURIOUS:
+		return 0;
+	case RET_PF_RETRY:
+		return -EAGAIN;
+	case RET_PF_EMULATE:
+		return -ENOENT;
+	case RET_PF_USER:
+		return err;
+	case RET_PF_CONTINUE:
+	case RET_PF_INVALID:
+	case RET_PF_NR:
+		break;
+	}
+	KVM_BUG_ON(ret == RET_PF_INVALID || ret == RET_PF_CONTINUE, vcpu->kvm);
+	return -EIO;
 }

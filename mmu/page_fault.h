@@ -5,10 +5,12 @@
 #ifndef KVMU_MMU_PAGE_FAULT_H
 #define KVMU_MMU_PAGE_FAULT_H
 
+#include "base/errno.h"
 #include "base/types.h"
 
 struct kvm_vcpu;
 struct kvm_memory_slot;
+struct kvm_gmem;
 
 /* Error code of a fault: the x86 page-fault bits (SDM vol. 3, 4.7) and KVM's own above bit 31. */
 #define PFERR_PRESENT_MASK     (1ull << 0)
@@ -75,6 +77,8 @@ struct kvm_page_fault {
 	enum pg_level max_level;  /* the slot, the attributes and the host allow */
 	enum pg_level req_level;  /* what alignment and residency would give */
 	enum pg_level goal_level; /* what is mapped in the end */
+	struct kvm_gmem *gmem;	  /* held: the file that a private page comes from ... */
+	u64 gmem_index;		  /* ... and its number there */
 	enum pg_level walk_level; /* where the tables end today: no table below this level */
 	u32 slot_flags;		  /* of the slot, when it was looked up */
 	int error;		  /* with RET_PF_USER: -errno for KVM_RUN */
@@ -95,6 +99,15 @@ enum kvm_mmu_verdict {
  */
 enum kvm_mmu_verdict kvm_mmu_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa, u64 error_code,
 					int *err);
+
+/*
+ * Map the page at @gpa as a read of it would, without marking it accessed
+ * (KVM_PRE_FAULT_MEMORY).  vCPU thread, outside guest mode; may sleep.  0 with
+ * *@level of the leaf; -EAGAIN (something is changing there: try again),
+ * -ENOENT (no slot), -EFAULT, -EINTR, -ENOMEM, -EHWPOISON as for a fault,
+ * -EOPNOTSUPP (not with these tables), -EIO.
+ */
+int kvm_mmu_prefault(struct kvm_vcpu *vcpu, gpa_t gpa, enum pg_level *level) KVMU_MUST_CHECK;
 
 /* The handler behind vcpu->mmu->page_fault for guests with second-stage tables. */
 enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);

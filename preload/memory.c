@@ -204,8 +204,10 @@ INTERPOSE int fallocate(int fd, int mode, off_t offset, off_t length)
 	struct kvm_host_change change;
 	int ret;
 
-	if (kvm_file_kind(fd) != KVM_FILE_NONE) {
-		errno = ENODEV;
+	if (kvm_api_fallocate(fd, mode, offset, length, &ret)) {
+		if (!ret)
+			return 0;
+		errno = -ret;
 		return -1;
 	}
 	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
