@@ -49,9 +49,11 @@ static void print_string(const struct conversion *c, const char *string)
 {
 	unsigned int length = 0;
 
-	for (; string[length]; length++)
-		hw_putchar(string[length]);
-	pad(c, length); /* strings stand to the left */
+	while (string[length])
+		length++;
+	pad(c, length);
+	while (*string)
+		hw_putchar(*string++);
 }
 
 static void print_signed(const struct conversion *c, s64 value)

@@ -53,13 +53,14 @@ static void must_notice(struct hw_test *t, const struct hw_point *p, enum hw_op 
 /* The entry leads to the page beside the right one. */
 static void tampered_address(struct hw_test *t, const struct hw_point *p)
 {
+	const u64 bit = t->machine->tamper ? t->machine->tamper : format_page(t->format);
 	kvm_pte_t *ptep = entry_of(t, p->gpa);
 
 	for (unsigned int op = 0; op < HW_OPS; op++) {
-		*ptep ^= t->machine->tamper;
+		*ptep ^= bit;
 		flush_page(t, p->gpa);
 		must_notice(t, p, (enum hw_op)op, "a tampered address");
-		*ptep ^= t->machine->tamper;
+		*ptep ^= bit;
 		flush_page(t, p->gpa);
 	}
 }

@@ -71,23 +71,26 @@ struct hw_reserved {
 	u64 size;
 	enum kvm_pgtable_prot prot;
 };
-#define HW_RESERVED_MAX 4
+#define HW_RESERVED_MAX 8
 
 struct hw_machine {
 	const char *name;
 	u64 backing; /* test memory: start and size, see above */
 	u64 backing_size;
 	struct table_arena_source tables; /* see pgtable/chunk_heap.h */
-	unsigned int hpa_bits;		  /* leaves may lead anywhere below this (probe only) */
+	unsigned int hpa_bits;		  /* where there is a probe: leaves lead to below 2^this */
 	const u16 *prots;		  /* combinations of R, W, X to try; 0 is "none" */
 	unsigned int nr_prots;
 	enum kvm_pgtable_prot preset; /* marks put on every mapping where nobody else sets them */
-	u64 tamper; /* flip this bit of a page's entry and it leads to another page */
+	/* Flip this bit of a page's entry and it leads to another page; 0: the page size. */
+	u64 tamper;
 	/* A translation is kept until it is flushed: leaving a flush out must show. */
 	bool caches;
 
 	/* Walk @pgt from now on, with nothing cached. */
 	void (*load)(struct hw_machine *m, const struct kvm_pgtable *pgt);
+	/* Walk it no more: it is about to be freed.  NULL: nothing to do. */
+	void (*unload)(struct hw_machine *m);
 	/* Flush what is owed, synchronously. */
 	void (*flush)(struct hw_machine *m, const struct kvm_pgtable_flush *flush);
 	void (*access)(struct hw_machine *m, struct hw_access *access);
@@ -154,6 +157,8 @@ struct hw_test {
 	const char *doing;  /* for reports */
 };
 
+/* What the columns of hw_test_format() are. */
+void hw_print_heading(const struct hw_machine *machine);
 /* All of the below on one format and geometry; prints a line; returns the number of failures. */
 u64 hw_test_format(struct hw_machine *machine, const struct format *format,
 		   const struct hw_params *params);

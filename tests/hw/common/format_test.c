@@ -5,17 +5,26 @@
 /* Static: an image's stack is small, and there is one test at a time. */
 static struct hw_test the_test;
 
+void hw_print_heading(const struct hw_machine *machine)
+{
+	hw_printf("\n%22s%8s%9s%8s%9s%8s | %8s%8s%9s%9s%9s | %8s%8s%8s%6s\n", machine->name, "maps",
+		  "leaves", "ops", "accesses", "probes", "absent", "perm", "accessed", "untold",
+		  "answered", "flushes", "midway", "damage", "ms");
+}
+
+/* Right-aligned columns; "damage" is what the negative controls made and the check noticed. */
 static void print_line(const struct hw_test *t, u64 us)
 {
 	const struct hw_counts *n = &t->n;
 
-	hw_printf("%s: %lu maps, %lu leaves, %lu other ops; %lu accesses, %lu probes; "
-		  "faults: %lu absent, %lu perm, %lu accessed, %lu untold; %lu answered; "
-		  "flushes %lu + %lu midway; damage noticed %lu; %lu failures; %lu ms\n",
-		  t->format->name, n->maps, n->leaves, n->ops, n->accesses, n->probes,
-		  n->faults[HW_FAULT_ABSENT], n->faults[HW_FAULT_PERM], n->faults[HW_FAULT_YOUNG],
-		  n->faults[HW_FAULT_UNTOLD], n->on_demand, n->flushes, n->midway, n->controls,
-		  t->failures, us / 1000);
+	hw_printf("%22s%8lu%9lu%8lu%9lu%8lu | ", t->format->name, n->maps, n->leaves, n->ops,
+		  n->accesses, n->probes);
+	hw_printf("%8lu%8lu%9lu%9lu%9lu | ", n->faults[HW_FAULT_ABSENT], n->faults[HW_FAULT_PERM],
+		  n->faults[HW_FAULT_YOUNG], n->faults[HW_FAULT_UNTOLD], n->on_demand);
+	hw_printf("%8lu%8lu%8lu%6lu", n->flushes, n->midway, n->controls, us / 1000);
+	if (t->failures)
+		hw_printf("  %lu FAILURES", t->failures);
+	hw_printf("\n");
 }
 
 u64 hw_test_format(struct hw_machine *machine, const struct format *format,

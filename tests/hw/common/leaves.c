@@ -15,11 +15,16 @@ struct region {
 	u32 prot;
 };
 
-/* Where a leaf of that size may lead so that a part of it is test memory. */
+/*
+ * Where a leaf of that size may lead so that a part of it is test memory; or, now
+ * and then, anywhere, for the probe to see: no bit of an address may be lost.
+ */
 static u64 backing_for(struct hw_test *t, u64 bytes)
 {
 	const struct hw_machine *m = t->machine;
 
+	if (m->probe && bytes >> m->hpa_bits == 0 && !hw_below(t, 3))
+		return hw_aligned_below(t, bytes, 1ull << m->hpa_bits);
 	if (bytes > m->backing_size)
 		return align_down(m->backing, bytes);
 	return m->backing + hw_aligned_below(t, bytes, m->backing_size);
@@ -31,13 +36,13 @@ static struct hw_point point_in(const struct region *r, u64 offset)
 		.gpa = r->gpa + offset, .mapped = true, .hpa = r->hpa + offset, .prot = r->prot};
 }
 
-/* A page of the region that leads to test memory. */
+/* A page of the region that leads to test memory if one does. */
 static u64 random_page_in(struct hw_test *t, const struct region *r)
 {
 	const struct hw_machine *m = t->machine;
 	const u64 page = format_page(t->format);
 
-	if (r->bytes <= m->backing_size)
+	if (r->bytes <= m->backing_size || m->backing - r->hpa >= r->bytes)
 		return hw_aligned_below(t, page, r->bytes);
 	return m->backing - r->hpa + hw_aligned_below(t, page, m->backing_size);
 }

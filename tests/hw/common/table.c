@@ -111,6 +111,8 @@ void hw_table_teardown(struct hw_test *t)
 	if (t->format->op.check(&t->pgt))
 		hw_fail(t, NULL, "the structure of the table is damaged");
 	free_retired(t);
+	if (t->machine->unload)
+		t->machine->unload(t->machine);
 	t->format->op.destroy(&t->pgt);
 	if (t->arena.pages)
 		hw_fail(t, NULL, "%lu table pages were not given back", t->arena.pages);
