@@ -70,6 +70,7 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_DISABLE_QUIRKS2, ON_BOTH, QUIRKS},
 	{KVM_CAP_GET_MSR_FEATURES, ON_BOTH, 1},
 	{KVM_CAP_SREGS2, ON_BOTH, 1},
+	{KVM_CAP_BINARY_STATS_FD, ON_BOTH, 1},
 	{KVM_CAP_XSAVE2, ON_BOTH, sizeof(struct kvm_xsave)},
 	{KVM_CAP_USER_MEMORY2, ON_BOTH, 1},
 	{KVM_CAP_MEMORY_FAULT_INFO, ON_BOTH, 1},

@@ -18,7 +18,7 @@
  */
 static int unknown_request(enum kvm_file_kind kind)
 {
-	return kind == KVM_FILE_VM || kind == KVM_FILE_GUEST_MEMFD ? -ENOTTY : -EINVAL;
+	return kind == KVM_FILE_SYSTEM || kind == KVM_FILE_VCPU ? -EINVAL : -ENOTTY;
 }
 
 static pthread_mutex_t *lock_of(const struct ioctl_entry *entry, struct ioctl_call *call)

@@ -108,6 +108,8 @@ void kvm_file_put(struct kvm_file *file)
 
 	if (atomic_drop(&file->refs))
 		return;
+	if (file->view)
+		kvm_raw_munmap(file->view, file->view_bytes);
 	file_free(file);
 	/* A child of fork has a copy of the descriptor, but the file is its parent's. */
 	if (gmem && !vm_is_foreign(vm))
@@ -261,6 +263,7 @@ struct kvm_file *kvm_file_reserve(int fd)
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
 	file->gmem = NULL;
+	file->view = NULL;
 	return file;
 }
 

@@ -20,6 +20,7 @@ enum kvm_file_kind {
 	KVM_FILE_VM,
 	KVM_FILE_VCPU,
 	KVM_FILE_GUEST_MEMFD,
+	KVM_FILE_STATS, /* of vcpu, or of vm where that is NULL */
 };
 
 struct vm;
@@ -33,6 +34,8 @@ struct kvm_file {
 	struct vm *vm;
 	struct vcpu *vcpu;
 	struct kvm_gmem *gmem; /* set between reserve and install */
+	void *view; /* our mapping of the memfd, unmapped with the file; NULL: none */
+	u64 view_bytes;
 	struct kvm_file *next_free;
 };
 

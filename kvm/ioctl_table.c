@@ -53,6 +53,7 @@ static const struct ioctl_entry vm_calls[] = {
 	      do_get_clock),
 	ENTRY(KVM_SET_CLOCK, ARG_IN, LOCK_VM, KVM_CAP_ADJUST_CLOCK, struct kvm_clock_data,
 	      do_set_clock),
+	PLAIN(KVM_GET_STATS_FD, ARG_NONE, LOCK_NONE, KVM_CAP_BINARY_STATS_FD, do_vm_get_stats_fd),
 	PLAIN(KVM_GET_TSC_KHZ, ARG_NONE, LOCK_NONE, KVM_CAP_GET_TSC_KHZ, do_get_tsc_khz),
 	PLAIN(KVM_SET_TSC_KHZ, ARG_VALUE, LOCK_NONE, KVM_CAP_VM_TSC_CONTROL, do_set_tsc_khz),
 };
@@ -96,6 +97,7 @@ static const struct ioctl_entry vcpu_calls[] = {
 	PLAIN(KVM_NMI, ARG_NONE, LOCK_VCPU, KVM_CAP_USER_NMI, do_nmi),
 	PLAIN(KVM_SET_SIGNAL_MASK, ARG_USER, LOCK_VCPU, NO_CAP, do_set_signal_mask),
 	ENTRY(KVM_TRANSLATE, ARG_IN_OUT, LOCK_VCPU, NO_CAP, struct kvm_translation, do_translate),
+	PLAIN(KVM_GET_STATS_FD, ARG_NONE, LOCK_NONE, KVM_CAP_BINARY_STATS_FD, do_vcpu_get_stats_fd),
 	PLAIN(KVM_GET_TSC_KHZ, ARG_NONE, LOCK_VCPU, KVM_CAP_GET_TSC_KHZ, do_vcpu_get_tsc_khz),
 	PLAIN(KVM_SET_TSC_KHZ, ARG_VALUE, LOCK_VCPU, NO_CAP, do_vcpu_set_tsc_khz),
 	ENTRY(KVM_ENABLE_CAP, ARG_IN, LOCK_VCPU, KVM_CAP_ENABLE_CAP, struct kvm_enable_cap,
@@ -114,6 +116,7 @@ static const struct {
 	[KVM_FILE_VM] = {vm_calls, ARRAY_SIZE(vm_calls)},
 	[KVM_FILE_VCPU] = {vcpu_calls, ARRAY_SIZE(vcpu_calls)},
 	[KVM_FILE_GUEST_MEMFD] = {NULL, 0},
+	[KVM_FILE_STATS] = {NULL, 0},
 };
 
 const struct ioctl_entry *ioctl_find(enum kvm_file_kind kind, u32 request)

@@ -21,6 +21,9 @@ int kvm_api_open(bool cloexec) KVMU_MUST_CHECK;
  */
 bool kvm_api_ioctl(int fd, u64 request, u64 arg, long *ret);
 
+/* Before a read of @fd, a descriptor of KVM_GET_STATS_FD: bring its data up to date. */
+void kvm_api_refresh_stats(int fd);
+
 /*
  * The kernel's /sys/module/kvm*: what a KVM program reads there describes the
  * machine's KVM, not us.  A descriptor with our answer, -ENOENT for a name

@@ -32,41 +32,39 @@ static struct {
 
 /* ---- adding up --------------------------------------------------------------------------- */
 
+/* Both structures hold nothing but u64, written by other threads meanwhile. */
+static void add_figures(u64 *to, const u64 *from, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / sizeof(u64); i++)
+		to[i] += atomic_peek(&from[i]);
+}
+
 static void add_vcpu(struct totals *t, const struct x86_cpu *cpu)
 {
-	const struct kvm_vcpu_stat *s = &cpu->vcpu.stat;
-
 	t->vcpus++;
 	t->instructions += cpu->instructions;
 	t->tlb_misses += cpu->tlb_misses;
-	t->vcpu.pf_taken += s->pf_taken;
-	for (u32 i = 0; i < RET_PF_NR; i++)
-		t->vcpu.pf_by_outcome[i] += s->pf_by_outcome[i];
-	t->vcpu.pf_read += s->pf_read;
-	t->vcpu.pf_write += s->pf_write;
-	t->vcpu.pf_exec += s->pf_exec;
-	t->vcpu.pf_guest_table += s->pf_guest_table;
-	t->vcpu.pf_mmio += s->pf_mmio;
-	for (u32 i = 0; i < KVM_STAT_LEVELS; i++)
-		t->vcpu.pages_mapped[i] += s->pages_mapped[i];
-	t->vcpu.tlb_flushes += s->tlb_flushes;
+	add_figures((u64 *)&t->vcpu, (const u64 *)&cpu->vcpu.stat, sizeof(t->vcpu));
+}
+
+struct kvm_vm_stat kvm_stats_of_vm(const struct vm *vm)
+{
+	struct kvm_vm_stat stat = {0};
+
+	add_figures((u64 *)&stat, (const u64 *)&vm->kvm.stat, sizeof(stat));
+	return stat;
 }
 
 static void add_vm(struct vm *vm, void *arg)
 {
-	const struct kvm_vm_stat *s = &vm->kvm.stat;
 	struct totals *t = arg;
 	u32 nr_vcpus = atomic_observe(&vm->nr_vcpus);
 
 	t->vms++;
 	for (u32 i = 0; i < nr_vcpus; i++)
 		add_vcpu(t, vm->vcpu[i]->cpu);
-	t->vm.invalidations += s->invalidations;
-	t->vm.invalidated_leaves += s->invalidated_leaves;
-	t->vm.remote_tlb_flushes += s->remote_tlb_flushes;
-	t->vm.remote_tlb_flush_requests += s->remote_tlb_flush_requests;
+	add_figures((u64 *)&t->vm, (const u64 *)&vm->kvm.stat, sizeof(t->vm));
 	t->table_pages_max += atomic_peek(&vm->kvm.arena.pages_max);
-	t->vm.memslot_updates += s->memslot_updates;
 }
 
 void kvm_stats_lock(void)

@@ -3,7 +3,12 @@
 #ifndef KVMU_KVM_STATS_H
 #define KVMU_KVM_STATS_H
 
+#include "mmu/stat.h"
+
 struct vm;
+
+/* The VM's figures as they stand. */
+struct kvm_vm_stat kvm_stats_of_vm(const struct vm *vm);
 
 /* A VM ends: keep its figures. */
 void kvm_stats_collect(struct vm *vm);

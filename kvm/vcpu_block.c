@@ -65,7 +65,7 @@ void vcpu_wake_up(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->wake_lock);
 }
 
-void vcpu_block(struct vcpu *vcpu)
+static void wait_for_event(struct vcpu *vcpu)
 {
 	const struct timespec longest = {.tv_nsec = LONGEST_WAIT_NS};
 	int wake = move_high(syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -82,4 +82,33 @@ void vcpu_block(struct vcpu *vcpu)
 		kvm_raw_close(signals);
 	if (wake >= 0)
 		kvm_raw_close(wake);
+}
+
+static u64 monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000000000u + (u64)now.tv_nsec;
+}
+
+/* Bucket n holds [2^(n-1), 2^n); KVM_STATS_TYPE_LOG_HIST of api.rst 4.133. */
+static u32 log_bucket(u64 value)
+{
+	u32 bucket = value ? 64 - (u32)__builtin_clzll(value) : 0;
+
+	return bucket < KVM_STAT_HALT_HIST_SIZE ? bucket : KVM_STAT_HALT_HIST_SIZE - 1;
+}
+
+void vcpu_block(struct vcpu *vcpu)
+{
+	struct kvm_vcpu_stat *stat = &vcpu->cpu->vcpu.stat;
+	u64 ns = monotonic_ns();
+
+	atomic_poke(&stat->blocking, 1);
+	wait_for_event(vcpu);
+	atomic_poke(&stat->blocking, 0);
+	ns = monotonic_ns() - ns;
+	kvm_stat_add(&stat->halt_wait_ns, ns);
+	kvm_stat_add(&stat->halt_wait_hist[log_bucket(ns)], 1);
 }

@@ -205,6 +205,7 @@ static enum turn exit_mmio(struct vcpu *vcpu)
 	memset(run->mmio.data, 0, sizeof(run->mmio.data));
 	if (frag->is_write)
 		memcpy(run->mmio.data, frag->data, frag->len <= 8 ? frag->len : 8);
+	kvm_stat_add(&vcpu->cpu->vcpu.stat.mmio_exits, 1);
 	return leave(vcpu, KVM_EXIT_MMIO);
 }
 
@@ -239,6 +240,7 @@ static enum turn exit_debug(struct vcpu *vcpu)
 static enum turn exit_interrupted(struct vcpu *vcpu, long *ret)
 {
 	*ret = -EINTR;
+	kvm_stat_add(&vcpu->cpu->vcpu.stat.signal_exits, 1);
 	return leave(vcpu, KVM_EXIT_INTR);
 }
 
@@ -256,8 +258,34 @@ static enum turn exit_hlt(struct vcpu *vcpu)
 	return leave(vcpu, KVM_EXIT_HLT);
 }
 
+/* What KVM counts at a VM exit; MMIO and signals are counted where they leave to user space. */
+static void count_exit(struct kvm_vcpu_stat *stat, enum x86_exit exit)
+{
+	switch (exit) {
+	case X86_EXIT_IO:
+		kvm_stat_add(&stat->io_exits, 1);
+		break;
+	case X86_EXIT_HLT:
+		kvm_stat_add(&stat->halt_exits, 1);
+		break;
+	case X86_EXIT_IRQ_WINDOW:
+		kvm_stat_add(&stat->irq_window_exits, 1);
+		kvm_stat_add(&stat->request_irq_exits, 1);
+		break;
+	case X86_EXIT_EMULATION:
+		kvm_stat_add(&stat->insn_emulation_fail, 1);
+		break;
+	case X86_EXIT_HYPERCALL:
+		kvm_stat_add(&stat->hypercalls, 1);
+		break;
+	default:
+		break;
+	}
+}
+
 static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 {
+	count_exit(&vcpu->cpu->vcpu.stat, exit);
 	switch (exit) {
 	case X86_EXIT_IO:
 		return exit_io(vcpu);
@@ -303,6 +331,7 @@ static enum turn sleep_turn(struct vcpu *vcpu, long *ret)
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && wakes(vcpu)) {
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 		vcpu->cpu->halted = false;
+		kvm_stat_add(&vcpu->cpu->vcpu.stat.halt_wakeup, 1);
 		return TURN_AGAIN;
 	}
 	if (vcpu_signal_pending(vcpu))
@@ -382,5 +411,6 @@ long do_run(struct ioctl_call *call)
 	ret = run_vcpu(vcpu);
 	vcpu_set_running(NULL);
 	vcpu_signals_leave(&saved);
+	kvm_stat_add(&vcpu->cpu->vcpu.stat.fpu_reload, 1);
 	return ret;
 }

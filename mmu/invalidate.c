@@ -52,7 +52,7 @@ void kvm_mmu_invalidate_end(struct kvm *kvm)
 	barrier_write();
 	atomic_poke(&kvm->mmu_invalidate_in_progress, kvm->mmu_invalidate_in_progress - 1);
 	KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0, kvm);
-	kvm->stat.invalidations++;
+	kvm_stat_add(&kvm->stat.invalidations, 1);
 }
 
 static bool invalidation_covers(const struct kvm *kvm, gfn_t gfn)

@@ -230,7 +230,7 @@ static void publish_set(struct slot_update *update, const struct kvm_memory_slot
 		retired = kvm_mmu_take_retired(kvm);
 		kvm_mmu_invalidate_end(kvm);
 	}
-	kvm->stat.memslot_updates++;
+	kvm_stat_add(&kvm->stat.memslot_updates, 1);
 	mmu_write_unlock(&kvm->mmu_lock);
 
 	if (retired.first)

@@ -14,6 +14,7 @@
 #include "mmu/mmu_host.h"
 #include "mmu/page_fault.h"
 #include "mmu/slot_index.h"
+#include "mmu/stat.h"
 #include "pgtable/arena.h"
 #include "pgtable/pgtable.h"
 
@@ -66,31 +67,6 @@ struct kvm_slot_request {
 	struct kvm_gmem *gmem;
 	int gmem_error;
 	u64 gmem_offset; /* bytes */
-};
-
-/* ---- statistics --------------------------------------------------------------- */
-
-#define KVM_STAT_LEVELS 6
-
-struct kvm_vcpu_stat {
-	u64 pf_taken;
-	u64 pf_by_outcome[RET_PF_NR];
-	u64 pf_read;
-	u64 pf_write;
-	u64 pf_exec;
-	u64 pf_guest_table; /* while walking the guest's own tables */
-	u64 pf_mmio;
-	u64 pages_mapped[KVM_STAT_LEVELS]; /* by level */
-	u64 tlb_flushes;		   /* requests served */
-};
-
-struct kvm_vm_stat {
-	u64 invalidations;	       /* begin/end brackets */
-	u64 invalidated_leaves;	       /* leaves removed by them */
-	u64 remote_tlb_flushes;	       /* kvm_flush_remote_tlbs() calls that found work */
-	u64 remote_tlb_flush_requests; /* vCPUs asked */
-	u64 memslot_updates;
-	u64 zapped_all; /* whole trees left behind */
 };
 
 /* ---- the VM ------------------------------------------------------------------- */
@@ -329,6 +305,7 @@ static inline void kvm_vcpu_enter_guest_mode(struct kvm_vcpu *vcpu)
 
 static inline void kvm_vcpu_leave_guest_mode(struct kvm_vcpu *vcpu)
 {
+	kvm_stat_add(&vcpu->stat.exits, 1);
 	atomic_publish(&vcpu->mode, OUTSIDE_GUEST_MODE);
 }
 

@@ -338,7 +338,7 @@ static enum kvm_ret_pf map_outcome(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 	if (!map->installed)
 		return RET_PF_SPURIOUS;
 	fault->goal_level = (enum pg_level)map->level;
-	vcpu->stat.pages_mapped[map->level] += map->installed;
+	kvm_stat_add(&vcpu->stat.pages_mapped[map->level], map->installed);
 	return RET_PF_FIXED;
 }
 
@@ -391,8 +391,10 @@ enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 	if (ret != RET_PF_CONTINUE)
 		return ret;
 	ret = fast_page_fault(vcpu, fault);
-	if (ret != RET_PF_INVALID)
+	if (ret != RET_PF_INVALID) {
+		kvm_stat_add(&vcpu->stat.pf_fast, 1);
 		return ret;
+	}
 	ret = topup_table_cache(vcpu, fault);
 	if (ret != RET_PF_CONTINUE)
 		return ret;
@@ -448,18 +450,18 @@ static void count_fault(struct kvm_vcpu *vcpu, u64 error_code, enum kvm_ret_pf r
 {
 	struct kvm_vcpu_stat *stat = &vcpu->stat;
 
-	stat->pf_taken++;
-	stat->pf_by_outcome[ret]++;
+	kvm_stat_add(&stat->pf_taken, 1);
+	kvm_stat_add(&stat->pf_by_outcome[ret], 1);
 	if (ret == RET_PF_EMULATE)
-		stat->pf_mmio++;
+		kvm_stat_add(&stat->pf_mmio, 1);
 	if (error_code & PFERR_GUEST_PAGE_MASK)
-		stat->pf_guest_table++;
+		kvm_stat_add(&stat->pf_guest_table, 1);
 	if (error_code & PFERR_FETCH_MASK)
-		stat->pf_exec++;
+		kvm_stat_add(&stat->pf_exec, 1);
 	else if (error_code & PFERR_WRITE_MASK)
-		stat->pf_write++;
+		kvm_stat_add(&stat->pf_write, 1);
 	else
-		stat->pf_read++;
+		kvm_stat_add(&stat->pf_read, 1);
 }
 
 /*

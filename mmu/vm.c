@@ -43,6 +43,7 @@ static void ops_retire_table(void *ctx, void *table)
 
 	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
 	table_list_push(&kvm->retired.first, table);
+	kvm_stat_add(&kvm->stat.mmu_shadow_zapped, 1);
 }
 
 static void *ops_alloc_root(void *ctx, size_t bytes)

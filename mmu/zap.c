@@ -19,7 +19,7 @@ void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_p
 	 * must go is no option; the VM ends, the process does not.
 	 */
 	KVM_BUG_ON(err, kvm);
-	kvm->stat.invalidated_leaves += flush->entries - before;
+	kvm_stat_add(&kvm->stat.invalidated_leaves, flush->entries - before);
 }
 
 void kvm_mmu_zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
@@ -58,7 +58,7 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 	atomic_publish(&kvm->root_epoch, kvm->root_epoch + 1);
 	kvm_flush_remote_tlbs(kvm);
 	retired = kvm_mmu_take_retired(kvm);
-	kvm->stat.zapped_all++;
+	kvm_stat_add(&kvm->stat.zapped_all, 1);
 	mmu_write_unlock(&kvm->mmu_lock);
 
 	/* No vCPU walks the old tree any more; look-ups without a lock may. */

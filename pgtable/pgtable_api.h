@@ -57,6 +57,13 @@ int PGT_NAME(unmap)(struct kvm_pgtable *pgt, u64 addr, u64 size, enum kvm_pgtabl
 /* Look @addr up without a lock; never fails inside the input size (-ERANGE). */
 int PGT_NAME(get_leaf)(struct kvm_pgtable *pgt, u64 addr, struct kvm_pgtable_leaf *leaf);
 
+/*
+ * Add to @leaves, by level, how many leaves intersect [addr, addr + size); after
+ * @max entries looked at it stops.  Returns where to go on, addr + size at the
+ * end.  Shared or exclusive.
+ */
+u64 PGT_NAME(count_leaves)(struct kvm_pgtable *pgt, u64 addr, u64 size, u64 max, u64 *leaves);
+
 /* Walk [addr, addr + size), rounded outwards to pages, with the caller's visitor. */
 int PGT_NAME(walk)(struct kvm_pgtable *pgt, u64 addr, u64 size,
 		   const struct kvm_pgtable_walker *walker);

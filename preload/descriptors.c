@@ -257,38 +257,77 @@ INTERPOSE int ioctl(int fd, unsigned long request, ...)
 	return foreign_ioctl(fd, request, arg);
 }
 
-/* ---- read and write: KVM's descriptors have neither -------------------------- */
+/* ---- read and write: of KVM's descriptors only statistics can be read ------------------- */
 
-/* -EINVAL on ours; a position is refused first where there is none. */
-static int no_io(int fd, bool at_position)
+/* Nothing to read on ours; a position is refused first where there is none. */
+static int no_io(enum kvm_file_kind kind, bool at_position)
+{
+	return at_position && kind != KVM_FILE_SYSTEM ? -ESPIPE : -EINVAL;
+}
+
+/* 0: the C library may go on. */
+static int may_read(int fd, bool at_position)
 {
 	enum kvm_file_kind kind = kvm_file_kind(fd);
 
 	if (likely(kind == KVM_FILE_NONE))
 		return 0;
-	return at_position && kind != KVM_FILE_SYSTEM ? -ESPIPE : -EINVAL;
+	if (kind != KVM_FILE_STATS)
+		return no_io(kind, at_position);
+	kvm_api_refresh_stats(fd);
+	return 0;
 }
 
-#define DEFINE_IO(name, at_position, params, args)        \
+static int may_write(int fd, bool at_position)
+{
+	enum kvm_file_kind kind = kvm_file_kind(fd);
+
+	if (likely(kind == KVM_FILE_NONE))
+		return 0;
+	return kind == KVM_FILE_STATS ? -EBADF : no_io(kind, at_position);
+}
+
+#define DEFINE_IO(name, may, at_position, params, args)   \
 	INTERPOSE ssize_t name params                     \
 	{                                                 \
-		int refused = no_io(fd, at_position);     \
+		int refused = may(fd, at_position);       \
                                                           \
 		if (unlikely(refused))                    \
 			return (ssize_t)to_libc(refused); \
 		return real()->name args;                 \
 	}
 
-DEFINE_IO(read, false, (int fd, void *buf, size_t n), (fd, buf, n))
-DEFINE_IO(write, false, (int fd, const void *buf, size_t n), (fd, buf, n))
-DEFINE_IO(readv, false, (int fd, const struct iovec *iov, int n), (fd, iov, n))
-DEFINE_IO(writev, false, (int fd, const struct iovec *iov, int n), (fd, iov, n))
-DEFINE_IO(pread, true, (int fd, void *buf, size_t n, off_t at), (fd, buf, n, at))
-DEFINE_IO(pwrite, true, (int fd, const void *buf, size_t n, off_t at), (fd, buf, n, at))
+/* What _FORTIFY_SOURCE turns reads into. */
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
+ssize_t __pread_chk(int fd, void *buf, size_t n, off_t at, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t n, off64_t at, size_t room);
+
+DEFINE_IO(read, may_read, false, (int fd, void *buf, size_t n), (fd, buf, n))
+DEFINE_IO(__read_chk, may_read, false, (int fd, void *buf, size_t n, size_t room),
+	  (fd, buf, n, room))
+DEFINE_IO(write, may_write, false, (int fd, const void *buf, size_t n), (fd, buf, n))
+DEFINE_IO(readv, may_read, false, (int fd, const struct iovec *iov, int n), (fd, iov, n))
+DEFINE_IO(writev, may_write, false, (int fd, const struct iovec *iov, int n), (fd, iov, n))
+DEFINE_IO(pread, may_read, true, (int fd, void *buf, size_t n, off_t at), (fd, buf, n, at))
+DEFINE_IO(__pread_chk, may_read, true, (int fd, void *buf, size_t n, off_t at, size_t room),
+	  (fd, buf, n, at, room))
+DEFINE_IO(pwrite, may_write, true, (int fd, const void *buf, size_t n, off_t at), (fd, buf, n, at))
+DEFINE_IO(preadv, may_read, true, (int fd, const struct iovec *iov, int n, off_t at),
+	  (fd, iov, n, at))
 
 INTERPOSE ssize_t pread64(int fd, void *buf, size_t n, off64_t at)
 {
 	return pread(fd, buf, n, at);
+}
+
+INTERPOSE ssize_t __pread64_chk(int fd, void *buf, size_t n, off64_t at, size_t room)
+{
+	return __pread_chk(fd, buf, n, at, room);
+}
+
+INTERPOSE ssize_t preadv64(int fd, const struct iovec *iov, int n, off64_t at)
+{
+	return preadv(fd, iov, n, at);
 }
 
 INTERPOSE ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t at)

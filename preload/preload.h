@@ -34,6 +34,9 @@ struct statx;
 	X(read, ssize_t, (int, void *, size_t))                                             \
 	X(write, ssize_t, (int, const void *, size_t))                                      \
 	X(pread, ssize_t, (int, void *, size_t, off_t))                                     \
+	X(__read_chk, ssize_t, (int, void *, size_t, size_t))                               \
+	X(__pread_chk, ssize_t, (int, void *, size_t, off_t, size_t))                       \
+	X(preadv, ssize_t, (int, const struct iovec *, int, off_t))                         \
 	X(pwrite, ssize_t, (int, const void *, size_t, off_t))                              \
 	X(readv, ssize_t, (int, const struct iovec *, int))                                 \
 	X(writev, ssize_t, (int, const struct iovec *, int))                                \

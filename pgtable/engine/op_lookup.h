@@ -47,6 +47,36 @@ int PGT_NAME(get_leaf)(struct kvm_pgtable *pgt, u64 addr, struct kvm_pgtable_lea
 	return 0;
 }
 
+struct pgt_leaf_count {
+	u64 *leaves;
+	u64 left;
+};
+
+pgt_inline int pgt_count_leaf(const struct kvm_pgtable_visit_ctx *ctx,
+			      enum kvm_pgtable_walk_flags visit)
+{
+	struct pgt_leaf_count *count = ctx->arg;
+
+	(void)visit;
+	count->leaves[ctx->level] += fmt_present(ctx->old, ctx->level);
+	return --count->left ? 0 : -EINTR;
+}
+
+u64 PGT_NAME(count_leaves)(struct kvm_pgtable *pgt, u64 addr, u64 size, u64 max, u64 *leaves)
+{
+	struct pgt_leaf_count count = {.leaves = leaves, .left = max};
+	struct kvm_pgtable_visit_ctx ctx = {
+		.pgt = pgt, .start = addr, .end = addr + size, .arg = &count};
+	const struct kvm_pgtable_walker walker = {.flags = KVM_PGTABLE_WALK_LEAF};
+	const struct pgt_code code = {.cb = pgt_count_leaf, .visits = KVM_PGTABLE_WALK_LEAF};
+
+	if (!pgt_walk(&ctx, &walker, code))
+		return addr + size;
+	return min_u64(align_down(ctx.addr, pgt_level_bytes(ctx.level)) +
+			       pgt_level_bytes(ctx.level),
+		       addr + size);
+}
+
 int PGT_NAME(walk)(struct kvm_pgtable *pgt, u64 addr, u64 size,
 		   const struct kvm_pgtable_walker *walker)
 {

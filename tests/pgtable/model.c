@@ -42,6 +42,31 @@ void model_verify(struct model *m, u64 first, u64 end)
 		verify_page(m, end);
 }
 
+#define LEVELS 8
+
+void model_verify_count(struct model *m, u64 max)
+{
+	u64 addr = model_addr(m, 0), end = model_addr(m, m->nr);
+	u64 counted[LEVELS] = {0}, seen[LEVELS] = {0};
+	struct kvm_pgtable_leaf leaf;
+	kvm_pte_t *last = NULL;
+
+	for (u64 i = 0; i < m->nr; i++) {
+		get(m, i, &leaf);
+		if (leaf.present && leaf.ptep != last)
+			seen[leaf.level]++;
+		last = leaf.ptep;
+	}
+	while (addr < end) {
+		u64 next = m->format->op.count_leaves(&m->t.pgt, addr, end - addr, max, counted);
+
+		assert_true(next > addr);
+		addr = next;
+	}
+	assert_int_equal(addr, end);
+	assert_memory_equal(counted, seen, sizeof(seen));
+}
+
 /* Could a cached translation of @old do what @new forbids? */
 static bool page_needs_flush(const struct page *old, const struct page *new)
 {

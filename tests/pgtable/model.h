@@ -48,6 +48,8 @@ void model_teardown(struct model *m);
 void model_begin(struct model *m);
 void model_end(struct model *m);
 void model_verify(struct model *m, u64 first, u64 end);
+/* count_leaves agrees with get_leaf on the whole window, in turns of at most @max entries. */
+void model_verify_count(struct model *m, u64 max);
 
 /* Page 0 of the window at @shift = 0 leads to this. */
 #define MODEL_HPA (1ull << 32)

@@ -148,6 +148,7 @@ static void run_model(const struct format *format, u64 seed, u64 operations)
 		random_operation(&d);
 		if (!(i % 512)) {
 			model_verify(&m, 0, m.nr);
+			model_verify_count(&m, 1 + test_below(&d.seed, 1000));
 			assert_int_equal(format->op.check(&m.t.pgt), 0);
 		}
 	}

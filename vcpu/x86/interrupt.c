@@ -324,12 +324,14 @@ bool x86_take_interrupt(struct x86_cpu *cpu)
 {
 	if (unlikely(cpu->nmi_pending) && !cpu->nmi_masked && !cpu->ss_shadow && !cpu->sti_shadow) {
 		deliver(cpu, X86_NMI);
+		kvm_stat_add(&cpu->vcpu.stat.nmi_injections, 1);
 		cpu->nmi_pending = false;
 		cpu->nmi_masked = true;
 		return true;
 	}
 	if (unlikely(cpu->interrupt.pending) && x86_interrupts_open(cpu)) {
 		deliver(cpu, cpu->interrupt.vector);
+		kvm_stat_add(&cpu->vcpu.stat.irq_injections, 1);
 		cpu->interrupt.pending = false;
 		return true;
 	}

@@ -84,8 +84,10 @@ static void serve(struct x86_cpu *cpu, u32 requests)
 		x86_code_changed(cpu);
 		/* A slot may be where a device was. */
 		cpu->run.nr_mmio_pages = 0;
-		cpu->vcpu.stat.tlb_flushes++;
+		kvm_stat_add(&cpu->vcpu.stat.tlb_flushes, 1);
 	}
+	if (requests & KVM_REQ_EVENT)
+		kvm_stat_add(&cpu->vcpu.stat.req_event, 1);
 	if (requests & KVM_REQ_VM_DEAD) {
 		atomic_or(&cpu->vcpu.requests, (u32)KVM_REQ_VM_DEAD);
 		cpu->exit_errno = -EIO;
@@ -121,6 +123,7 @@ static void note_mmio(struct x86_cpu *cpu)
 	struct x86_run_state *run = &cpu->run;
 	u8 access = X86_ACCESS_READ;
 
+	kvm_stat_add(&cpu->vcpu.stat.insn_emulation, 1);
 	if (run->fault_code & PFERR_WRITE_MASK)
 		access = X86_ACCESS_WRITE;
 	if (run->fault_code & PFERR_GUEST_PAGE_MASK)
