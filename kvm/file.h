@@ -34,7 +34,7 @@ struct kvm_file {
 	struct vm *vm;
 	struct vcpu *vcpu;
 	struct kvm_gmem *gmem; /* set between reserve and install */
-	void *view; /* our mapping of the memfd, unmapped with the file; NULL: none */
+	void *view;	       /* our mapping of the memfd, unmapped with the file; NULL: none */
 	u64 view_bytes;
 	struct kvm_file *next_free;
 };
