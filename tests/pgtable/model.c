@@ -114,13 +114,20 @@ static u64 leaf_bytes(struct model *m, u64 page)
 	return leaf.present ? format_level_bytes(m->format, leaf.level) : format_page(m->format);
 }
 
-/* Attribute operations reach whole leaves: widen to their edges. */
+/* What an operation may change, for verify_flush(). */
+static void remember(struct model *m, struct range r)
+{
+	memcpy(&m->before[r.first], &m->page[r.first], (r.end - r.first) * sizeof(*m->page));
+}
+
+/* Attribute operations reach whole leaves: widen to their edges, and remember. */
 static struct range widen(struct model *m, struct range r)
 {
 	u64 low = leaf_bytes(m, r.first), high = leaf_bytes(m, r.end - 1);
 
 	r.first = (align_down(model_addr(m, r.first), low) - m->base) / format_page(m->format);
 	r.end = (align_up(model_addr(m, r.end), high) - m->base) / format_page(m->format);
+	remember(m, r);
 	return r;
 }
 
@@ -187,6 +194,7 @@ void model_map(struct model *m, struct range r, u64 shift, enum kvm_pgtable_prot
 		       MODEL_HPA + model_addr(m, r.first) - m->base + shift, prot,
 		       .max_level = max_level, .flags = flags, .flush = &flush);
 
+	remember(m, r);
 	for (u64 i = r.first; i < r.end; i++)
 		(void)leaf_bytes(m, i);
 	assert_int_equal(m->format->op.map(&m->t.pgt, &map), 0);
@@ -207,6 +215,7 @@ void model_unmap(struct model *m, struct range r, enum kvm_pgtable_walk_flags fl
 	struct kvm_pgtable_flush flush = {0};
 	u64 flushes = m->t.nr_flushes;
 
+	remember(m, r);
 	assert_int_equal(m->format->op.unmap(&m->t.pgt, model_addr(m, r.first), model_bytes(m, r),
 					     flags, NULL, &flush),
 			 0);
@@ -221,6 +230,7 @@ void model_set_owner(struct model *m, struct range r, u32 owner, enum kvm_pgtabl
 	struct kvm_pgtable_flush flush = {0};
 	u64 flushes = m->t.nr_flushes;
 
+	remember(m, r);
 	assert_int_equal(m->format->op.set_owner(&m->t.pgt, model_addr(m, r.first),
 						 model_bytes(m, r), owner, flags, NULL, &flush),
 			 0);
@@ -347,6 +357,7 @@ void model_split(struct model *m, struct range r, enum kvm_pgtable_walk_flags fl
 	struct kvm_pgtable_flush flush = {0};
 	u64 flushes = m->t.nr_flushes;
 
+	remember(m, r);
 	assert_int_equal(m->format->op.split(&m->t.pgt, model_addr(m, r.first), model_bytes(m, r),
 					     1, flags, NULL, &flush),
 			 0);
@@ -404,6 +415,7 @@ void model_link(struct model *m, u64 first, hpa_t hpa, enum kvm_pgtable_prot pro
 	kvm_pte_t *table;
 	int err;
 
+	remember(m, (struct range){first, first + m->block});
 	assert_int_equal(m->format->op.create_unlinked(&m->t.pgt, hpa, 2, prot, 1, NULL, &table),
 			 0);
 	err = m->format->op.link_unlinked(&m->t.pgt, model_addr(m, first), table, 2, flags, NULL,
@@ -426,7 +438,6 @@ void model_link(struct model *m, u64 first, hpa_t hpa, enum kvm_pgtable_prot pro
 void model_begin(struct model *m)
 {
 	m->t.nr_retired = 0;
-	memcpy(m->before, m->page, m->nr * sizeof(*m->page));
 }
 
 void model_end(struct model *m)

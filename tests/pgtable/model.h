@@ -24,7 +24,7 @@ struct model {
 	u64 nr;	   /* pages in the window */
 	u64 block; /* pages in a level 2 block */
 	struct page *page;
-	struct page *before; /* as it was when the operation began */
+	struct page *before; /* what the operation may change, as it was when it began */
 };
 
 struct range {
@@ -44,7 +44,7 @@ static inline u64 model_bytes(const struct model *m, struct range r)
 
 void model_setup(struct model *m, const struct format *format);
 void model_teardown(struct model *m);
-/* Before and after each operation: remember, free what was retired. */
+/* Before and after each operation: count anew, free what was retired. */
 void model_begin(struct model *m);
 void model_end(struct model *m);
 void model_verify(struct model *m, u64 first, u64 end);
