@@ -3,6 +3,8 @@
 #ifndef KVMU_CLI_CLI_H
 #define KVMU_CLI_CLI_H
 
+#include <stdbool.h>
+
 /* As env(1) and timeout(1) use them. */
 enum exit_code {
 	EXIT_OWN_FAILURE = 125,
@@ -15,6 +17,15 @@ void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* `kvmu run`; @argv[0] is "run".  Returns only when the program was not started. */
 int cmd_run(int argc, char **argv);
+
+/* `kvmu explore`; @argv[0] is "explore".  Returns only when it was not started. */
+int cmd_explore(char **argv);
+
+/*
+ * The first of @places (NULL ends them; relative to where this command is) that
+ * exists, as @path of PATH_MAX bytes.  False after saying that @what is missing.
+ */
+bool find_beside_us(const char *what, const char *const *places, char *path);
 
 /* How a program of that name would be run. */
 enum program_kind {

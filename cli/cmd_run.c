@@ -18,44 +18,9 @@
 
 /* Relative to where this command is: the build directory's places, then the installed one. */
 static const char *const library_places[] = {
-	LIBRARY,
-	"preload/" LIBRARY,
-	"../preload/" LIBRARY,
-	KVMU_LIBDIR_FROM_BINDIR "/" LIBRARY,
+	LIBRARY, "preload/" LIBRARY, "../preload/" LIBRARY, KVMU_LIBDIR_FROM_BINDIR "/" LIBRARY,
+	NULL,
 };
-
-static bool own_directory(char *dir)
-{
-	ssize_t n = readlink("/proc/self/exe", dir, PATH_MAX - 1);
-	char *slash;
-
-	if (n <= 0)
-		return false;
-	dir[n] = '\0';
-	slash = strrchr(dir, '/');
-	if (!slash)
-		return false;
-	*slash = '\0';
-	return true;
-}
-
-static bool find_library(char *path)
-{
-	char dir[PATH_MAX];
-	char candidate[2 * PATH_MAX];
-
-	if (!own_directory(dir)) {
-		complain("cannot tell where kvmu is installed: %s", strerror(errno));
-		return false;
-	}
-	for (size_t i = 0; i < sizeof(library_places) / sizeof(library_places[0]); i++) {
-		snprintf(candidate, sizeof(candidate), "%s/%s", dir, library_places[i]);
-		if (realpath(candidate, path))
-			return true;
-	}
-	complain("%s is neither beside %s/kvmu nor installed", LIBRARY, dir);
-	return false;
-}
 
 /* LD_PRELOAD is a list, ours comes first; colons and blanks separate. */
 static bool set_preload(const char *library)
@@ -150,7 +115,7 @@ int cmd_run(int argc, char **argv)
 	code = check_program(argv[first]);
 	if (code)
 		return code;
-	if (!find_library(library) || !set_preload(library))
+	if (!find_beside_us(LIBRARY, library_places, library) || !set_preload(library))
 		return EXIT_OWN_FAILURE;
 	if (stats ? setenv("KVMU_STATS", "1", 1) : unsetenv("KVMU_STATS"))
 		return EXIT_OWN_FAILURE;

@@ -19,6 +19,7 @@ void complain(const char *format, ...)
 
 static const char help_text[] =
 	"Usage: kvmu run [--stats] [--] PROGRAM [ARGUMENT]...\n"
+	"       kvmu explore [OPTION]... SCENARIO...   (kvmu explore --help)\n"
 	"       kvmu --help | --version\n"
 	"\n"
 	"Runs PROGRAM, an unmodified user of the KVM API, with a /dev/kvm of kvmu's own:\n"
@@ -54,6 +55,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "run"))
 		return cmd_run(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "explore"))
+		return cmd_explore(argv + 1);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return print_help();
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))

@@ -20,8 +20,10 @@
 
 /* ---- memslots ---------------------------------------------------------------- */
 
-#define KVM_MEM_SLOTS_NUM  32767 /* ids 0 .. 32766, as KVM on x86 */
+#define KVM_MEM_SLOTS_NUM 32767 /* ids 0 .. 32766, as KVM on x86 */
+#ifndef KVM_USER_MEM_SLOTS
 #define KVM_USER_MEM_SLOTS 32764
+#endif
 
 /* Values of the KVM API's KVM_MEM_* flags; kvm/abi_check.c holds them together. */
 enum kvm_slot_flags {
@@ -71,7 +73,9 @@ struct kvm_slot_request {
 
 /* ---- the VM ------------------------------------------------------------------- */
 
+#ifndef KVM_MAX_VCPUS
 #define KVM_MAX_VCPUS 1024
+#endif
 
 /* Table pages unlinked from the tree; lock-free walkers and TLBs may still hold them. */
 struct kvm_retired {

@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct table_chunk) <=
 
 static void arena_lock(struct table_arena *arena)
 {
-	while (__atomic_exchange_n(&arena->lock, 1u, __ATOMIC_ACQUIRE)) {
+	while (atomic_exchange(&arena->lock, 1u)) {
 		while (atomic_peek(&arena->lock))
 			cpu_relax();
 	}

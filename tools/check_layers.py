@@ -24,6 +24,7 @@ LAYERS = {
     "kvm": ["base/", "pgtable/", "mmu/", "vcpu/", "host/", "kvm/"],
     "preload": ["base/", "mmu/", "host/", "kvm/", "preload/"],
     "cli": ["base/", "kvm/", "cli/"],
+    "explore": ["base/", "pgtable/", "mmu/", "explore/"],
     "el2": ["base/", "pgtable/", "el2/"],
     "examples": [],
     "tests/clients": [],

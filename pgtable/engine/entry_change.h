@@ -73,7 +73,7 @@ pgt_inline bool pgt_live_reserve(kvm_pte_t *ptep)
 	 * A closed page is only ever left alone from here on, so the count may
 	 * wander while it is dead.  Pairs with pgt_table_kill().
 	 */
-	if (likely(!(__atomic_fetch_add(&meta->live, 1u, __ATOMIC_ACQ_REL) & PGT_META_DEAD)))
+	if (likely(!(atomic_add_ordered(&meta->live, 1u) & PGT_META_DEAD)))
 		return true;
 	atomic_sub(&meta->live, 1u);
 	return false;
@@ -82,7 +82,7 @@ pgt_inline bool pgt_live_reserve(kvm_pte_t *ptep)
 /* Shared: count after clearing. */
 pgt_inline void pgt_live_release(kvm_pte_t *ptep)
 {
-	__atomic_fetch_sub(&pgt_env_meta(pgt_table_of(ptep))->live, 1u, __ATOMIC_ACQ_REL);
+	atomic_sub_ordered(&pgt_env_meta(pgt_table_of(ptep))->live, 1u);
 }
 
 pgt_inline u32 pgt_table_live(const kvm_pte_t *table)
@@ -95,8 +95,7 @@ pgt_inline bool pgt_table_kill(kvm_pte_t *table)
 {
 	u32 empty = 0;
 
-	return __atomic_compare_exchange_n(&pgt_env_meta(table)->live, &empty, PGT_META_DEAD, false,
-					   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return atomic_cmpxchg_u32(&pgt_env_meta(table)->live, &empty, PGT_META_DEAD);
 }
 
 /* ---- flush owed ---------------------------------------------------------------------- */

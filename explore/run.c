@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "explore/run.h"
+
+#include <string.h>
+
+#include "explore/host_model.h"
+#include "explore/model_vcpu.h"
+#include "explore/sched.h"
+#include "explore/trace.h"
+#include "mmu/mmu.h"
+#include "pgtable/instance/ept.h"
+
+static struct kvm kvm;
+static struct model_vcpu vcpus[SCENARIO_THREADS];
+static const struct scenario *playing;
+
+/* ---- what the host does ------------------------------------------------------------- */
+
+static void set_slot(const struct scenario_slot *slot)
+{
+	const struct kvm_slot_request request = {
+		.slot = slot->id,
+		.flags = slot->flags,
+		.guest_phys_addr = gfn_to_gpa(slot->gfn),
+		.memory_size = (u64)slot->pages << PAGE_SHIFT,
+		.userspace_addr = HOST_PAGE_HVA(slot->page),
+	};
+	int err = kvm_set_memory_region(&kvm, &request);
+
+	trace_note("memslot update: %d", err);
+}
+
+static void move_slot(const struct scenario_op *op)
+{
+	const struct kvm_memory_slot *slot = kvm.slot_by_id[op->slot.id];
+	struct scenario_slot moved = op->slot;
+
+	if (!slot)
+		return;
+	moved.page = (u32)((slot->userspace_addr - HOST_MEMORY) >> PAGE_SHIFT);
+	moved.pages = (u32)slot->npages;
+	set_slot(&moved);
+}
+
+/* What the host does between begin and end, when nobody may use the page. */
+static void change_page(struct host_page *page, enum scenario_verb verb)
+{
+	switch (verb) {
+	case DO_UNMAP:
+		page->gone = true;
+		page->resident = false;
+		break;
+	case DO_MAP:
+		page->gone = false;
+		break;
+	case DO_DISCARD:
+		page->resident = false;
+		page->content = 0;
+		break;
+	default:
+		break;
+	}
+}
+
+static void change_memory(const struct scenario_op *op)
+{
+	bool open = kvm_mmu_hva_change_begin(&kvm, HOST_PAGE_HVA(op->first),
+					     HOST_PAGE_HVA(op->last + 1));
+
+	for (u32 i = op->first; i <= op->last; i++)
+		change_page(&host_pages[i], op->verb);
+	trace_note("the host has changed pages %u-%u", op->first, op->last);
+	sched_point();
+	if (open)
+		kvm_mmu_hva_change_end(&kvm);
+}
+
+static void host_op(const struct scenario_op *op)
+{
+	int err;
+
+	trace_note("%s", scenario_verb_name(op->verb));
+	switch (op->verb) {
+	case DO_UNMAP:
+	case DO_MAP:
+	case DO_DISCARD:
+		change_memory(op);
+		break;
+	case DO_AGE:
+		kvm_mmu_age_hva(&kvm, HOST_PAGE_HVA(op->first), HOST_PAGE_HVA(op->last + 1));
+		break;
+	case DO_ZAP_ALL:
+		err = kvm_mmu_zap_all_fast(&kvm);
+		trace_note("zap-all: %d", err);
+		break;
+	case DO_FLUSH:
+		kvm_flush_remote_tlbs(&kvm);
+		break;
+	case DO_SLOT:
+		set_slot(&op->slot);
+		break;
+	case DO_DELETE:
+		set_slot(&(struct scenario_slot){.id = op->slot.id});
+		break;
+	case DO_MOVE:
+		move_slot(op);
+		break;
+	case DO_READ:
+	case DO_WRITE:
+	case DO_NR:
+		break;
+	}
+}
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+static void host_thread(void *arg)
+{
+	const struct scenario_thread *thread = arg;
+
+	for (u32 i = 0; i < thread->nr_ops; i++)
+		host_op(&thread->op[i]);
+}
+
+static void vcpu_thread(void *arg)
+{
+	const struct scenario_thread *thread = arg;
+	struct model_vcpu *vcpu = &vcpus[thread - playing->thread];
+
+	model_vcpu_enter(vcpu);
+	for (u32 i = 0; i < thread->nr_ops; i++) {
+		for (u32 page = thread->op[i].first; page <= thread->op[i].last; page++)
+			model_vcpu_access(vcpu, page, thread->op[i].verb == DO_WRITE);
+	}
+	model_vcpu_leave(vcpu);
+}
+
+/* ---- before and after --------------------------------------------------------------------- */
+
+static void add_vcpus(const struct scenario *scenario)
+{
+	u32 id = 0;
+
+	memset(vcpus, 0, sizeof(vcpus));
+	for (u32 i = 0; i < scenario->nr_threads; i++) {
+		if (scenario->thread[i].is_vcpu &&
+		    kvm_mmu_add_vcpu(&kvm, &vcpus[i].vcpu, id++) != 0)
+			sched_fail("setting up: a vCPU");
+	}
+}
+
+/* Guest pages that the scenario wants mapped, by whoever is the first vCPU. */
+static void map_first_pages(const struct scenario *scenario)
+{
+	for (u32 i = 0; i < scenario->nr_threads; i++) {
+		if (!scenario->thread[i].is_vcpu)
+			continue;
+		model_vcpu_enter(&vcpus[i]);
+		for (u32 page = 0; page < HOST_PAGES; page++) {
+			if (scenario->mapped >> page & 1)
+				model_vcpu_access(&vcpus[i], page, true);
+		}
+		model_vcpu_leave(&vcpus[i]);
+	}
+}
+
+static void set_up(const struct scenario *scenario)
+{
+	host_reset(kvm.arena.pages_max);
+	memset(&kvm, 0, sizeof(kvm));
+	if (kvm_mmu_init_vm(&kvm) != 0)
+		sched_fail("setting up: the VM");
+	add_vcpus(scenario);
+	for (u32 i = 0; i < scenario->nr_slots; i++)
+		set_slot(&scenario->slot[i]);
+	map_first_pages(scenario);
+}
+
+/* The oracles of the end: what the tables hold must be what slots and host give. */
+static void judge_leaf(gfn_t gfn)
+{
+	const struct kvm_memory_slot *slot = kvm_gfn_to_memslot(&kvm, gfn);
+	struct kvm_pgtable_leaf leaf;
+	const struct host_page *page;
+
+	if (ept_get_leaf(&kvm.pgt, gfn_to_gpa(gfn), &leaf) != 0 || !leaf.present)
+		return;
+	if (!slot) {
+		sched_fail("guest page %llu is mapped and no slot is there",
+			   (unsigned long long)gfn);
+		return;
+	}
+	page = host_page_at(leaf.hpa);
+	if (leaf.hpa != kvm_slot_gfn_to_hva(slot, gfn))
+		sched_fail("guest page %llu leads to the wrong memory", (unsigned long long)gfn);
+	else if (!page || page->gone || !page->resident)
+		sched_fail("guest page %llu leads to memory that was given back",
+			   (unsigned long long)gfn);
+	else if ((leaf.prot & KVM_PGTABLE_PROT_W) && (slot->flags & KVM_SLOT_READONLY))
+		sched_fail("guest page %llu of a read-only slot is writable",
+			   (unsigned long long)gfn);
+}
+
+static void judge_end(const struct scenario *scenario)
+{
+	for (gfn_t gfn = 0; gfn < 2 * HOST_PAGES && !sched.failed; gfn++)
+		judge_leaf(gfn);
+	if (kvm.mmu_invalidate_in_progress || kvm.active_hva_changes)
+		sched_fail("an invalidation is left open");
+	if (ept_check(&kvm.pgt) != 0)
+		sched_fail("the tables do not hold together");
+	for (u32 i = 0; i < scenario->nr_threads; i++) {
+		if (scenario->thread[i].is_vcpu)
+			kvm_mmu_destroy_vcpu(&vcpus[i].vcpu);
+	}
+	/* Warns, which fails the run, when a table page is left. */
+	kvm_mmu_uninit_vm(&kvm);
+}
+
+bool run_schedule(const struct scenario *scenario, struct search *search)
+{
+	playing = scenario;
+	trace_reset();
+	sched_reset(search);
+	set_up(scenario);
+	for (u32 i = 0; i < scenario->nr_threads; i++) {
+		const struct scenario_thread *thread = &scenario->thread[i];
+
+		sched_add(thread->name, thread->is_vcpu ? vcpu_thread : host_thread,
+			  (void *)(uintptr_t)thread);
+	}
+	if (!sched.failed)
+		sched_run();
+	if (!sched.failed)
+		judge_end(scenario);
+	return !sched.failed;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which schedule comes next.  A run of a scenario asks for every decision (who
+ * goes on, is this store delayed); option 0 is always the one without an
+ * interruption.  A schedule is the list of the decisions that were otherwise,
+ * and that list is what a failure prints and --replay takes.
+ */
+#ifndef KVMU_EXPLORE_SEARCH_H
+#define KVMU_EXPLORE_SEARCH_H
+
+#include "base/types.h"
+
+#define SEARCH_DECISIONS_MAX 20000u
+#define SEARCH_OPTIONS_MAX   16u
+
+enum search_mode {
+	SEARCH_EXHAUSTIVE, /* every schedule with at most @bound interruptions */
+	SEARCH_RANDOM,	   /* PCT: finds a bug of depth d with probability 1/(n k^(d-1)) */
+	SEARCH_REPLAY,
+};
+
+enum decision_kind {
+	DECIDE_THREAD, /* options are threads; 0: the running one, if it can go on */
+	DECIDE_DELAY,  /* 1: the store becomes visible later */
+};
+
+struct decision {
+	u8 taken;
+	u8 nr;
+	bool free;  /* another option costs nothing: the running thread could not go on */
+	bool costs; /* the option taken is an interruption */
+};
+
+struct search {
+	enum search_mode mode;
+	unsigned int bound; /* interruptions: of a schedule, or PCT's depth */
+
+	struct decision decision[SEARCH_DECISIONS_MAX];
+	u32 nr;	  /* of the run in progress */
+	u32 keep; /* exhaustive: the prefix to take over from the run before */
+	unsigned int spent;
+
+	/* exhaustive, sharded: only schedules whose first interruption is at k mod n */
+	u32 shard, shards;
+
+	/* random */
+	u64 random;
+	u32 priority[SEARCH_OPTIONS_MAX]; /* by thread */
+	u32 change_at[8];
+	u32 expected_decisions;
+
+	/* replay */
+	struct {
+		u32 at;
+		u8 taken;
+	} given[64];
+	u32 nr_given;
+};
+
+/* Before each run. */
+void search_begin(struct search *search);
+/*
+ * One decision between @nr options.  @threads: what thread each option is, for
+ * DECIDE_THREAD.  @free: the running thread cannot go on, so choosing is no interruption.
+ */
+u32 search_decide(struct search *search, enum decision_kind kind, u32 nr, const u8 *threads,
+		  bool free);
+/* After each run: false when all has been seen (exhaustive only). */
+bool search_next(struct search *search);
+
+/* The schedule of the last run, as --replay takes it: "12:1,40:2"; "-" for none. */
+void search_print(const struct search *search, char *text, size_t bytes);
+/* The reverse; false: not understood. */
+bool search_parse(struct search *search, const char *text);
+
+#endif
