@@ -37,19 +37,6 @@
 /* Drop a reference: returns the value after; the last dropper sees all earlier writes. */
 #define atomic_drop(p)		 (__atomic_sub_fetch((p), 1, __ATOMIC_ACQ_REL))
 
-/* Take a reference unless the last one has gone: what is ending is not revived. */
-static inline bool atomic_tryget(u32 *refs)
-{
-	u32 now = atomic_peek(refs);
-
-	do {
-		if (!now)
-			return false;
-	} while (!__atomic_compare_exchange_n(refs, &now, now + 1, true, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-	return true;
-}
-
 /* Compare-and-exchange of an entry: *@expected is updated on failure. */
 static inline bool atomic_cmpxchg_u64(u64 *p, u64 *expected, u64 desired)
 {
@@ -81,4 +68,17 @@ static inline void cpu_relax(void)
 }
 
 #endif
+
+/* Take a reference unless the last one is gone.  Pairs with atomic_drop(). */
+static inline bool atomic_tryget(u32 *refs)
+{
+	u32 now = atomic_peek(refs);
+
+	do {
+		if (!now)
+			return false;
+	} while (!atomic_cmpxchg_u32(refs, &now, now + 1));
+	return true;
+}
+
 #endif

@@ -150,6 +150,35 @@ int mmu_host_copy_to_hva(hva_t hva, const void *buf, u64 bytes)
 	return 0;
 }
 
+int mmu_host_gmem_map(u64 bytes, hva_t *base)
+{
+	*base = HOST_PAGE_HVA(HOST_SHARED);
+	return bytes <= (u64)HOST_PRIVATE << PAGE_SHIFT ? 0 : -ENOMEM;
+}
+
+void mmu_host_gmem_unmap(hva_t base, u64 bytes)
+{
+	for (hva_t hva = base; hva < base + bytes; hva += PAGE_SIZE)
+		host_page_at(hva)->gone = true;
+}
+
+/* The pages of a hole are gone until they are asked for again. */
+int mmu_host_gmem_punch(hva_t start, u64 bytes)
+{
+	for (hva_t hva = start; hva < start + bytes; hva += PAGE_SIZE)
+		host_page_at(hva)->resident = false;
+	trace_note("the hole is punched");
+	sched_point();
+	return 0;
+}
+
+int mmu_host_gmem_allocate(hva_t start, u64 bytes)
+{
+	for (hva_t hva = start; hva < start + bytes; hva += PAGE_SIZE)
+		host_page_at(hva)->resident = true;
+	return 0;
+}
+
 /* ---- locks ------------------------------------------------------------------------------ */
 
 struct lock {

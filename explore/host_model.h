@@ -9,7 +9,9 @@
 
 #include "base/types.h"
 
-#define HOST_PAGES	    64u
+#define HOST_SHARED	    64u /* pages of the program */
+#define HOST_PRIVATE	    16u /* pages of one guest_memfd, behind them */
+#define HOST_PAGES	    (HOST_SHARED + HOST_PRIVATE)
 #define HOST_MEMORY	    0x10000000ull /* where the program's pages lie; nobody touches them */
 #define HOST_PAGE_HVA(page) (HOST_MEMORY + ((hva_t)(page) << PAGE_SHIFT))
 
@@ -23,7 +25,11 @@ extern struct host_page host_pages[HOST_PAGES];
 
 /* @tables: at most so many table pages were in use since the last reset. */
 void host_reset(u64 tables);
-/* NULL: not program memory. */
+/* NULL: no such memory. */
 struct host_page *host_page_at(hva_t hva);
+static inline bool host_page_is_private(const struct host_page *page)
+{
+	return page >= &host_pages[HOST_SHARED];
+}
 
 #endif

@@ -95,6 +95,14 @@ static bool translate(struct model_vcpu *v, gfn_t gfn, bool write, struct model_
 
 /* ---- the access ---------------------------------------------------------------------- */
 
+enum model_kind model_kinds[MODEL_TLB_ENTRIES];
+
+static bool is_of_the_wrong_kind(gfn_t gfn, const struct host_page *page)
+{
+	return model_kinds[gfn] != MODEL_EITHER &&
+	       host_page_is_private(page) != (model_kinds[gfn] == MODEL_PRIVATE);
+}
+
 /* The oracle: what the translation leads to must still be the guest's. */
 static void touch(gfn_t gfn, hva_t hva, bool write)
 {
@@ -111,6 +119,10 @@ static void touch(gfn_t gfn, hva_t hva, bool write)
 	else if (!page->resident)
 		sched_fail("guest page %llu is used, and its memory is not resident",
 			   (unsigned long long)gfn);
+	else if (is_of_the_wrong_kind(gfn, page))
+		sched_fail("guest page %llu is %s, and an access reached the other memory",
+			   (unsigned long long)gfn,
+			   model_kinds[gfn] == MODEL_PRIVATE ? "private" : "shared");
 	else if (write)
 		page->content++;
 }

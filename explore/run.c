@@ -7,12 +7,14 @@
 #include "explore/model_vcpu.h"
 #include "explore/sched.h"
 #include "explore/trace.h"
+#include "mmu/gmem.h"
 #include "mmu/mmu.h"
 #include "pgtable/instance/ept.h"
 
 static struct kvm kvm;
 static struct model_vcpu vcpus[SCENARIO_THREADS];
 static const struct scenario *playing;
+static struct kvm_gmem *gmem; /* NULL: none, or closed */
 
 /* ---- what the host does ------------------------------------------------------------- */
 
@@ -24,6 +26,8 @@ static void set_slot(const struct scenario_slot *slot)
 		.guest_phys_addr = gfn_to_gpa(slot->gfn),
 		.memory_size = (u64)slot->pages << PAGE_SHIFT,
 		.userspace_addr = HOST_PAGE_HVA(slot->page),
+		.gmem = slot->flags & KVM_SLOT_GUEST_MEMFD ? gmem : NULL,
+		.gmem_offset = slot->flags & KVM_SLOT_GUEST_MEMFD ? gfn_to_gpa(slot->gfn) : 0,
 	};
 	int err = kvm_set_memory_region(&kvm, &request);
 
@@ -75,6 +79,35 @@ static void change_memory(const struct scenario_op *op)
 		kvm_mmu_hva_change_end(&kvm);
 }
 
+static void convert(const struct scenario_op *op)
+{
+	bool to_private = op->verb == DO_PRIVATE;
+	int err;
+
+	for (u32 i = op->first; i <= op->last; i++)
+		model_kinds[i] = MODEL_EITHER;
+	err = kvm_set_memory_attributes(&kvm, op->first, op->last + 1,
+					to_private ? KVM_ATTRIBUTE_PRIVATE : 0);
+	trace_note("conversion: %d", err);
+	for (u32 i = op->first; i <= op->last && !err; i++)
+		model_kinds[i] = to_private ? MODEL_PRIVATE : MODEL_SHARED;
+}
+
+static void punch(const struct scenario_op *op)
+{
+	if (gmem)
+		trace_note("punch: %d", kvm_gmem_punch_hole(gmem, op->first, op->last + 1));
+}
+
+static void close_gmem(void)
+{
+	struct kvm_gmem *closed = gmem;
+
+	gmem = NULL;
+	if (closed)
+		kvm_gmem_release(closed);
+}
+
 static void host_op(const struct scenario_op *op)
 {
 	int err;
@@ -104,6 +137,16 @@ static void host_op(const struct scenario_op *op)
 		break;
 	case DO_MOVE:
 		move_slot(op);
+		break;
+	case DO_PRIVATE:
+	case DO_SHARED:
+		convert(op);
+		break;
+	case DO_PUNCH:
+		punch(op);
+		break;
+	case DO_CLOSE:
+		close_gmem();
 		break;
 	case DO_READ:
 	case DO_WRITE:
@@ -164,12 +207,24 @@ static void map_first_pages(const struct scenario *scenario)
 	}
 }
 
+static void set_up_private_memory(const struct scenario *scenario)
+{
+	gmem = NULL;
+	for (u32 i = 0; i < scenario->nr_slots; i++)
+		kvm.has_private_mem |= (scenario->slot[i].flags & KVM_SLOT_GUEST_MEMFD) != 0;
+	kvm.private_by_attribute = kvm.has_private_mem;
+	if (kvm.has_private_mem && kvm_gmem_create(&kvm, HOST_PRIVATE, &gmem) != 0)
+		sched_fail("setting up: the guest_memfd");
+}
+
 static void set_up(const struct scenario *scenario)
 {
 	host_reset(kvm.arena.pages_max);
 	memset(&kvm, 0, sizeof(kvm));
+	memset(model_kinds, 0, sizeof(model_kinds));
 	if (kvm_mmu_init_vm(&kvm) != 0)
 		sched_fail("setting up: the VM");
+	set_up_private_memory(scenario);
 	add_vcpus(scenario);
 	for (u32 i = 0; i < scenario->nr_slots; i++)
 		set_slot(&scenario->slot[i]);
@@ -191,7 +246,10 @@ static void judge_leaf(gfn_t gfn)
 		return;
 	}
 	page = host_page_at(leaf.hpa);
-	if (leaf.hpa != kvm_slot_gfn_to_hva(slot, gfn))
+	if (page && host_page_is_private(page) != kvm_mem_is_private(&kvm, gfn))
+		sched_fail("guest page %llu leads to memory of the other kind",
+			   (unsigned long long)gfn);
+	else if (page && !host_page_is_private(page) && leaf.hpa != kvm_slot_gfn_to_hva(slot, gfn))
 		sched_fail("guest page %llu leads to the wrong memory", (unsigned long long)gfn);
 	else if (!page || page->gone || !page->resident)
 		sched_fail("guest page %llu leads to memory that was given back",
@@ -213,6 +271,7 @@ static void judge_end(const struct scenario *scenario)
 		if (scenario->thread[i].is_vcpu)
 			kvm_mmu_destroy_vcpu(&vcpus[i].vcpu);
 	}
+	close_gmem();
 	/* Warns, which fails the run, when a table page is left. */
 	kvm_mmu_uninit_vm(&kvm);
 }

@@ -34,6 +34,10 @@ static const struct {
 	[DO_SLOT] = {"slot", OPERAND_SLOT, false},
 	[DO_DELETE] = {"delete", OPERAND_ID, false},
 	[DO_MOVE] = {"move", OPERAND_ID_GFN, false},
+	[DO_PRIVATE] = {"private", OPERAND_PAGES, false},
+	[DO_SHARED] = {"shared", OPERAND_PAGES, false},
+	[DO_PUNCH] = {"punch", OPERAND_PAGES, false},
+	[DO_CLOSE] = {"close", OPERAND_NONE, false},
 };
 
 const char *scenario_verb_name(enum scenario_verb verb)
@@ -94,7 +98,7 @@ static int read_pages(struct line *line, u32 *first, u32 *last)
 			return bad_line(line, "not pages", word);
 		*last = *first;
 	}
-	if (word[used] || *last < *first || *last >= HOST_PAGES)
+	if (word[used] || *last < *first || *last >= HOST_SHARED)
 		return bad_line(line, "not pages in range", word);
 	return 0;
 }
@@ -105,7 +109,7 @@ static int read_named(struct line *line, const char *name, u32 *value)
 
 	if (!word || strcmp(word, name) != 0)
 		return bad_line(line, "expected", name);
-	return read_number(line, HOST_PAGES + 1, value);
+	return read_number(line, HOST_SHARED + 1, value);
 }
 
 /* ID gfn G page P pages K [readonly] */
@@ -124,12 +128,15 @@ static int read_slot(struct line *line, struct scenario_slot *slot)
 	if (err)
 		return err;
 	slot->gfn = gfn;
-	if (slot->page + slot->pages > HOST_PAGES)
+	if (slot->page + slot->pages > HOST_SHARED)
 		return bad_line(line, "the slot is bigger than the program's memory", NULL);
 	while ((word = next_word(line))) {
-		if (strcmp(word, "readonly") != 0)
+		if (!strcmp(word, "readonly"))
+			slot->flags |= KVM_SLOT_READONLY;
+		else if (!strcmp(word, "private"))
+			slot->flags |= KVM_SLOT_GUEST_MEMFD;
+		else
 			return bad_line(line, "unknown word", word);
-		slot->flags |= KVM_SLOT_READONLY;
 	}
 	return 0;
 }
@@ -153,7 +160,7 @@ static int read_operands(struct line *line, struct scenario_op *op)
 	case OPERAND_ID_GFN:
 		err = read_number(line, SCENARIO_SLOTS, &op->slot.id);
 		if (!err)
-			err = read_number(line, HOST_PAGES, &gfn);
+			err = read_number(line, HOST_SHARED, &gfn);
 		op->slot.gfn = gfn;
 		break;
 	}

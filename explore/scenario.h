@@ -8,11 +8,15 @@
  *   vcpu a: write 1; read 2              a vCPU's accesses, by guest page
  *   host: unmap 1; map 1                 the program's calls, by program page
  *
- * Words of a slot line after pages: readonly.  "host NAME:" names a thread.
+ * Words of a slot line after pages: readonly, private (a guest_memfd behind the
+ * slot, whose page N is what guest page N has when private).  "host NAME:" names
+ * a thread.
  * What a vCPU may do: read N, write N.  What the host may do, with N or N-M:
  *   unmap (munmap: gone)    map (there again)    discard (MADV_DONTNEED)
  *   age                     zap-all              slot ID gfn G page P pages K
  *   delete ID               move ID G            flush
+ *   private, shared (attributes of guest pages)  punch (pages of the guest_memfd)
+ *   close (the guest_memfd)
  */
 #ifndef KVMU_EXPLORE_SCENARIO_H
 #define KVMU_EXPLORE_SCENARIO_H
@@ -35,6 +39,10 @@ enum scenario_verb {
 	DO_SLOT,
 	DO_DELETE,
 	DO_MOVE,
+	DO_PRIVATE,
+	DO_SHARED,
+	DO_PUNCH,
+	DO_CLOSE,
 	DO_NR,
 };
 
