@@ -30,7 +30,7 @@ endif
 
 MODES := release debug asan ubsan tsan permuted
 
-.PHONY: all build run test test-long bench fuzz-cpu format check help clean
+.PHONY: all build run test test-long hw bench fuzz-cpu format check help clean
 
 all: build
 
@@ -62,6 +62,12 @@ test-long:
 	@tools/setup.sh test
 	@tools/run_tests.py --long
 
+# The bare-metal images, with what they print: each geometry that an emulated MMU has walked.
+hw:
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory build PURPOSE=test TARGETS=images
+	@meson test -C $(BUILD) --no-rebuild --suite hw --verbose
+
 bench:
 	@tools/setup.sh bench
 	@$(MAKE) --no-print-directory build MODE=release PURPOSE=bench
@@ -90,6 +96,7 @@ help:
 	@echo 'make run        build, then run an example and a KVM selftest of the kernel under kvmu'
 	@echo 'make test       everything that must pass: unit tests, KVM programs, all build modes, checks'
 	@echo 'make test-long  the same with longer random and stress runs'
+	@echo 'make hw         the bare-metal images under QEMU, with what they print'
 	@echo 'make bench      the budget table: our figures beside their floors, measured now'
 	@echo 'make fuzz-cpu   random instructions against this CPU until one differs; Ctrl-C ends it'
 	@echo 'make check      only the static checks (layers, headers, sizes, formatting)'

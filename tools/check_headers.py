@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sources
 
-FREESTANDING_LAYERS = ("base", "pgtable", "mmu")
+FREESTANDING_LAYERS = ("base", "pgtable", "mmu", "el2")
 FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-function",
          "-Wno-unused-variable", "-Wno-unused-const-variable", "-Werror", "-fsyntax-only"]
 

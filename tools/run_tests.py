@@ -86,11 +86,14 @@ def read_introspection(mode, what):
     return json.loads((build_directory(mode) / f"meson-info/intro-{what}.json").read_text())
 
 
-def lacks_unit_tests(mode):
-    """The directory was configured before cmocka was installed: Meson must look again."""
+def configured_too_early(mode):
+    """Before cmocka was installed, or clang and lld for the images: Meson must look again."""
     if not (build_directory(mode) / "build.ninja").exists():
         return False
-    return not any(entry["name"] == "cmocka" for entry in read_introspection(mode, "dependencies"))
+    if not any(entry["name"] == "cmocka" for entry in read_introspection(mode, "dependencies")):
+        return True
+    return any(entry["name"].startswith("hw_") and not entry["build_by_default"]
+               for entry in read_introspection(mode, "targets"))
 
 
 def reconfigure_test(mode):
@@ -191,7 +194,7 @@ class Session:
 
     def build(self, mode):
         """The build of @mode always runs: everything behind it needs it."""
-        if lacks_unit_tests(mode) and not self.runner.run_one(reconfigure_test(mode)):
+        if configured_too_early(mode) and not self.runner.run_one(reconfigure_test(mode)):
             return False
         return self.runner.run_one(build_test(mode))
 
