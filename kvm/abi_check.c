@@ -15,6 +15,9 @@ static_assert((__u32)KVM_GET_REGS == 0x8090ae81u, "KVM_GET_REGS");
 static_assert((__u32)KVM_GET_SREGS == 0x8138ae83u, "KVM_GET_SREGS");
 static_assert((__u32)KVM_SET_USER_MEMORY_REGION == 0x4020ae46u, "KVM_SET_USER_MEMORY_REGION");
 static_assert((__u32)KVM_SET_USER_MEMORY_REGION2 == 0x40a0ae49u, "KVM_SET_USER_MEMORY_REGION2");
+static_assert((__u32)KVM_GET_DIRTY_LOG == 0x4010ae42u, "KVM_GET_DIRTY_LOG");
+static_assert((__u32)KVM_CLEAR_DIRTY_LOG == 0xc018aec0u, "KVM_CLEAR_DIRTY_LOG");
+static_assert((__u32)KVM_RESET_DIRTY_RINGS == 0xaec7u, "KVM_RESET_DIRTY_RINGS");
 static_assert((__u32)KVM_GET_SUPPORTED_CPUID == 0xc008ae05u, "KVM_GET_SUPPORTED_CPUID");
 static_assert((__u32)KVM_GET_MSR_INDEX_LIST == 0xc004ae02u, "KVM_GET_MSR_INDEX_LIST");
 
@@ -44,6 +47,15 @@ static_assert((u32)KVM_SLOT_LOG_DIRTY == KVM_MEM_LOG_DIRTY_PAGES, "slot flags");
 static_assert((u32)KVM_SLOT_READONLY == KVM_MEM_READONLY, "slot flags");
 static_assert((u32)KVM_SLOT_GUEST_MEMFD == KVM_MEM_GUEST_MEMFD, "slot flags");
 static_assert(KVM_ATTRIBUTE_PRIVATE == KVM_MEMORY_ATTRIBUTE_PRIVATE, "memory attributes");
+static_assert((u32)KVM_DIRTY_MANUAL_PROTECT == KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, "manual");
+static_assert((u32)KVM_DIRTY_INITIALLY_SET == KVM_DIRTY_LOG_INITIALLY_SET, "initially set");
+static_assert(sizeof(struct kvm_ring_entry) == sizeof(struct kvm_dirty_gfn), "ring entry");
+static_assert(offsetof(struct kvm_ring_entry, slot) == offsetof(struct kvm_dirty_gfn, slot) &&
+		      offsetof(struct kvm_ring_entry, offset) ==
+			      offsetof(struct kvm_dirty_gfn, offset),
+	      "ring entry");
+static_assert(KVM_RING_DIRTY == KVM_DIRTY_GFN_F_DIRTY && KVM_RING_RESET == KVM_DIRTY_GFN_F_RESET,
+	      "ring entry's flags");
 static_assert(KVM_MEMORY_FAULT_PRIVATE == KVM_MEMORY_EXIT_FLAG_PRIVATE, "memory fault flags");
 static_assert((u32)X86_QUIRK_LINT0_REENABLED == KVM_X86_QUIRK_LINT0_REENABLED &&
 		      (u32)X86_QUIRK_LAPIC_MMIO_HOLE == KVM_X86_QUIRK_LAPIC_MMIO_HOLE &&

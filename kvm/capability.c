@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/vm_dirty.h"
 
 enum capability_scope {
 	ON_BOTH,
@@ -34,7 +35,8 @@ struct capability {
 	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
 
 /* Those that the program may carry out itself. */
-#define EXIT_HYPERCALLS BIT_ULL(KVM_HC_MAP_GPA_RANGE)
+#define EXIT_HYPERCALLS	     BIT_ULL(KVM_HC_MAP_GPA_RANGE)
+#define DIRTY_RING_MAX_BYTES ((s32)(KVM_RING_MAX_ENTRIES * sizeof(struct kvm_dirty_gfn)))
 
 static const struct capability capabilities[] = {
 	{KVM_CAP_HLT, ON_BOTH, 1},
@@ -74,6 +76,10 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_XSAVE2, ON_BOTH, sizeof(struct kvm_xsave)},
 	{KVM_CAP_USER_MEMORY2, ON_BOTH, 1},
 	{KVM_CAP_MEMORY_FAULT_INFO, ON_BOTH, 1},
+	{KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, ON_BOTH,
+	 KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET},
+	{KVM_CAP_DIRTY_LOG_RING, ON_BOTH, DIRTY_RING_MAX_BYTES},
+	{KVM_CAP_DIRTY_LOG_RING_ACQ_REL, ON_BOTH, DIRTY_RING_MAX_BYTES},
 	{KVM_CAP_MEMORY_ATTRIBUTES, ON_PRIVATE, KVM_MEMORY_ATTRIBUTE_PRIVATE},
 	{KVM_CAP_GUEST_MEMFD, ON_PRIVATE, 1},
 	{KVM_CAP_VM_TYPES, ON_BOTH, BIT_ULL(KVM_X86_DEFAULT_VM) | BIT_ULL(KVM_X86_SW_PROTECTED_VM)},
@@ -155,6 +161,11 @@ long do_vm_enable_cap(struct ioctl_call *call)
 			return -EINVAL;
 		atomic_poke(&call->vm->exit_hypercalls, cap->args[0]);
 		return 0;
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return vm_enable_manual_protect(call->vm, cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return vm_enable_dirty_ring(call->vm, (u32)cap->args[0]);
 	case KVM_CAP_DISABLE_QUIRKS2:
 		if (cap->args[0] & ~(u64)QUIRKS)
 			return -EINVAL;

@@ -9,6 +9,7 @@
 #include "host/fork.h"
 #include "host/touch.h"
 #include "kvm/kvm_api.h"
+#include "kvm/params.h"
 #include "kvm/process.h"
 #include "kvm/stats.h"
 #include "kvm/user_copy.h"
@@ -105,6 +106,7 @@ void kvm_api_change_end(struct kvm_host_change *change)
 void kvm_api_start(void)
 {
 	kvm_process_adopt();
+	kvm_params_start();
 }
 
 bool kvm_api_has_vms(void)

@@ -63,6 +63,8 @@ ioctl_handler do_create_vcpu, do_create_irqchip, do_set_boot_cpu_id, do_set_tss_
 	do_set_identity_map_addr;
 ioctl_handler do_set_user_memory_region, do_set_user_memory_region2, do_set_nr_mmu_pages,
 	do_get_nr_mmu_pages;
+/* vm_dirty.c */
+ioctl_handler do_get_dirty_log, do_clear_dirty_log, do_reset_dirty_rings;
 ioctl_handler do_get_clock, do_set_clock, do_get_tsc_khz, do_set_tsc_khz, do_vcpu_get_tsc_khz,
 	do_vcpu_set_tsc_khz, do_kvmclock_ctrl;
 /* guest_memfd.c, vm_memory.c, pre_fault.c */

@@ -25,6 +25,12 @@ bool kvm_api_ioctl(int fd, u64 request, u64 arg, long *ret);
 void kvm_api_refresh_stats(int fd);
 
 /*
+ * mmap() of the vCPU at @fd: its ring of dirty pages must be shared with us, and
+ * is no code.
+ */
+bool kvm_api_can_map_vcpu(int fd, u64 offset, u64 bytes, bool shared, bool exec);
+
+/*
  * The kernel's /sys/module/kvm*: what a KVM program reads there describes the
  * machine's KVM, not us.  A descriptor with our answer, -ENOENT for a name
  * below them that we do not have, or -EXDEV when @path is none of these.

@@ -10,6 +10,7 @@
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/kvm_api.h"
+#include "kvm/params.h"
 
 int kvm_api_open(bool cloexec)
 {
@@ -44,7 +45,6 @@ static const struct module_param module_params[] = {
 	{"kvm/parameters/enable_pmu", "N\n"},
 	{"kvm/parameters/enable_vmware_backdoor", "N\n"},
 	{"kvm/parameters/tdp_mmu", "Y\n"},
-	{"kvm/parameters/eager_page_split", "N\n"},
 	{"kvm/parameters/nx_huge_pages", "N\n"},
 	{"kvm_intel/parameters/ept", "Y\n"},
 	{"kvm_intel/parameters/eptad", "Y\n"},
@@ -59,18 +59,27 @@ static bool is_kvm_module(const char *rest)
 	       !strncmp(rest, "kvm_amd/", 8);
 }
 
-static int open_param(const struct module_param *param, bool cloexec)
+static int open_param(const char *path, const char *value, bool cloexec)
 {
-	size_t bytes = strlen(param->value);
-	long fd = syscall(SYS_memfd_create, param->path, cloexec ? MFD_CLOEXEC : 0);
+	size_t bytes = strlen(value);
+	long fd = syscall(SYS_memfd_create, path, cloexec ? MFD_CLOEXEC : 0);
 
 	if (fd < 0)
 		return -errno;
-	if (syscall(SYS_pwrite64, fd, param->value, bytes, 0L) == (long)bytes)
+	if (syscall(SYS_pwrite64, fd, value, bytes, 0L) == (long)bytes)
 		return (int)fd;
 	kvm_raw_close((int)fd);
 	return -EIO;
 }
+
+/* Those that can be chosen. */
+static const struct {
+	const char *path;
+	enum kvm_param param;
+} chosen_params[] = {
+	{"kvm/parameters/eager_page_split", KVM_PARAM_EAGER_PAGE_SPLIT},
+	{"kvm_intel/parameters/pml", KVM_PARAM_PML},
+};
 
 int kvm_api_open_module_param(const char *path, bool cloexec)
 {
@@ -81,7 +90,12 @@ int kvm_api_open_module_param(const char *path, bool cloexec)
 		return -EXDEV;
 	for (size_t i = 0; i < ARRAY_SIZE(module_params); i++) {
 		if (!strcmp(rest, module_params[i].path))
-			return open_param(&module_params[i], cloexec);
+			return open_param(rest, module_params[i].value, cloexec);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(chosen_params); i++) {
+		if (!strcmp(rest, chosen_params[i].path))
+			return open_param(rest, kvm_param(chosen_params[i].param) ? "Y\n" : "N\n",
+					  cloexec);
 	}
 	return -ENOENT;
 }

@@ -28,12 +28,12 @@ void kvm_user_copy_fault(hva_t addr)
 }
 
 /*
- * The mask is not saved: our handler runs with SA_NODEFER and an empty mask,
- * so leaving it by a jump changes nothing.  A null pointer is tried like any
- * other, whatever memcpy's declaration says about it.
+ * @clear: zeros instead.  The mask is not saved: our handler runs with SA_NODEFER and
+ * an empty mask, so leaving it by a jump changes nothing.  A null pointer is tried
+ * like any other, whatever memcpy's declaration says about it.
  */
 __attribute__((no_sanitize("undefined"))) static int guarded_copy(void *to, const void *from,
-								  u64 bytes, hva_t user)
+								  u64 bytes, hva_t user, bool clear)
 {
 	struct copy_guard g = {.start = user, .end = user + bytes};
 
@@ -43,7 +43,10 @@ __attribute__((no_sanitize("undefined"))) static int guarded_copy(void *to, cons
 		return -EFAULT;
 	guard = &g;
 	barrier_compiler();
-	memcpy(to, from, bytes);
+	if (clear)
+		memset(to, 0, bytes);
+	else
+		memcpy(to, from, bytes);
 	barrier_compiler();
 	guard = NULL;
 	return 0;
@@ -51,10 +54,15 @@ __attribute__((no_sanitize("undefined"))) static int guarded_copy(void *to, cons
 
 int kvm_copy_from_user(void *to, u64 from, u64 bytes)
 {
-	return bytes ? guarded_copy(to, hva_to_ptr(from), bytes, from) : 0;
+	return bytes ? guarded_copy(to, hva_to_ptr(from), bytes, from, false) : 0;
 }
 
 int kvm_copy_to_user(u64 to, const void *from, u64 bytes)
 {
-	return bytes ? guarded_copy(hva_to_ptr(to), from, bytes, to) : 0;
+	return bytes ? guarded_copy(hva_to_ptr(to), from, bytes, to, false) : 0;
+}
+
+int kvm_clear_user(u64 to, u64 bytes)
+{
+	return bytes ? guarded_copy(hva_to_ptr(to), NULL, bytes, to, true) : 0;
 }

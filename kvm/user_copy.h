@@ -15,6 +15,8 @@
 /* 0 or -EFAULT, then some bytes may have been copied. */
 int kvm_copy_from_user(void *to, u64 from, u64 bytes) KVMU_MUST_CHECK;
 int kvm_copy_to_user(u64 to, const void *from, u64 bytes) KVMU_MUST_CHECK;
+/* Zeros instead. */
+int kvm_clear_user(u64 to, u64 bytes) KVMU_MUST_CHECK;
 
 /*
  * In the signal handler: when this thread was copying, does not return but

@@ -74,8 +74,8 @@ static void wait_for_event(struct vcpu *vcpu)
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
 
 	publish_wake_fd(vcpu, wake);
-	/* Requests made before the descriptor was there. */
-	if (!atomic_observe(&vcpu->cpu->vcpu.requests))
+	/* Requests made before the descriptor was there.  A full ring stops only who runs. */
+	if (!(atomic_observe(&vcpu->cpu->vcpu.requests) & ~(u32)KVM_REQ_DIRTY_RING_SOFT_FULL))
 		syscall(SYS_ppoll, fds, 2L, &longest, NULL, 8L);
 	publish_wake_fd(vcpu, -1);
 	if (signals >= 0)

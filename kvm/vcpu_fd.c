@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "kvm/file.h"
 #include "kvm/vm.h"
+#include "kvm/vm_dirty.h"
 
 #define APIC_BASE_DEFAULT 0xfee00000ull
 #define APIC_BASE_BSP	  (1ull << 8)
@@ -41,7 +42,7 @@ static void vcpu_init(struct vcpu *vcpu, struct vm *vm, u32 id)
 void vcpu_destroy(struct vcpu *vcpu)
 {
 	x86_cpu_destroy(vcpu->cpu);
-	kvm_raw_munmap(vcpu->run, VCPU_MMAP_BYTES);
+	kvm_raw_munmap(vcpu->run, vm_vcpu_file_bytes(vcpu->vm));
 	pthread_mutex_destroy(&vcpu->lock);
 	pthread_mutex_destroy(&vcpu->wake_lock);
 	mmu_host_free(vcpu);
@@ -56,7 +57,7 @@ static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
 
 	if (!vcpu)
 		return -ENOMEM;
-	map = kvm_raw_mmap_shared(fd, VCPU_MMAP_BYTES);
+	map = kvm_raw_mmap_shared(fd, vm_vcpu_file_bytes(vm));
 	if (map < 0 && map > -4096) {
 		mmu_host_free(vcpu);
 		return (int)map;
@@ -65,11 +66,12 @@ static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
 	ret = x86_cpu_create(&vm->kvm, &vm->machine, id,
 			     (char *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE, &vcpu->cpu);
 	if (ret) {
-		kvm_raw_munmap(vcpu->run, VCPU_MMAP_BYTES);
+		kvm_raw_munmap(vcpu->run, vm_vcpu_file_bytes(vm));
 		mmu_host_free(vcpu);
 		return ret;
 	}
 	vcpu_init(vcpu, vm, id);
+	vcpu_attach_dirty_ring(vcpu);
 	*out = vcpu;
 	return 0;
 }
@@ -103,7 +105,7 @@ int vcpu_create(struct vm *vm, u32 id)
 	if (ret)
 		return ret;
 	snprintf(name, sizeof(name), "kvm-vcpu:%u", id);
-	fd = kvm_memfd_create(name, VCPU_MMAP_BYTES, KVM_MEMFD_CLOEXEC);
+	fd = kvm_memfd_create(name, vm_vcpu_file_bytes(vm), KVM_MEMFD_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	ret = vcpu_create_on(vm, id, fd);

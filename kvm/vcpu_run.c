@@ -307,6 +307,8 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 		return exit_fault(vcpu, ret);
 	case X86_EXIT_DEBUG:
 		return exit_debug(vcpu);
+	case X86_EXIT_DIRTY_RING_FULL:
+		return leave(vcpu, KVM_EXIT_DIRTY_RING_FULL);
 	case X86_EXIT_NONE:
 		break;
 	}

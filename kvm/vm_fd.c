@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/params.h"
 #include "kvm/stats.h"
 #include "kvm/user_copy.h"
 
@@ -108,6 +109,8 @@ static struct vm *vm_alloc(u64 type)
 	}
 	pthread_mutex_init(&vm->lock, NULL);
 	vm->kvm.has_private_mem = vm->kvm.private_by_attribute = type == KVM_X86_SW_PROTECTED_VM;
+	vm->kvm.dirty.method = kvm_param(KVM_PARAM_PML) ? KVM_DIRTY_BY_MARK : KVM_DIRTY_BY_FAULT;
+	vm->kvm.dirty.eager_split = kvm_param(KVM_PARAM_EAGER_PAGE_SPLIT);
 	vm->refs = 1;
 	vm->generation = live.generation;
 	vm_clock_start(vm);

@@ -20,9 +20,6 @@ static struct kvm_slot_request basic_request(const struct kvm_userspace_memory_r
 	};
 }
 
-/*
- * Dirty logging is not there yet: a flag that would promise it is refused.
- */
 static long set_region(struct vm *vm, const struct kvm_slot_request *request, u32 flags)
 {
 	if (request->flags & ~flags)
@@ -39,7 +36,7 @@ long do_set_user_memory_region(struct ioctl_call *call)
 {
 	const struct kvm_slot_request request = basic_request(call->data);
 
-	return set_region(call->vm, &request, KVM_MEM_READONLY);
+	return set_region(call->vm, &request, KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES);
 }
 
 long do_set_user_memory_region2(struct ioctl_call *call)
@@ -55,7 +52,8 @@ long do_set_user_memory_region2(struct ioctl_call *call)
 		request.gmem = file ? file->gmem : NULL;
 		request.gmem_offset = region->guest_memfd_offset;
 	}
-	ret = set_region(call->vm, &request, KVM_MEM_READONLY | KVM_MEM_GUEST_MEMFD);
+	ret = set_region(call->vm, &request,
+			 KVM_MEM_READONLY | KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_GUEST_MEMFD);
 	if (file)
 		kvm_file_put(file);
 	return ret;

@@ -22,7 +22,7 @@ static int gfn_to_hva_for(struct kvm *kvm, gfn_t gfn, enum guest_access access, 
 	return err;
 }
 
-static int access_in_page(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes,
+static int access_in_page(struct kvm *kvm, struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, u64 bytes,
 			  enum guest_access access)
 {
 	hva_t hva;
@@ -31,17 +31,22 @@ static int access_in_page(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes,
 	if (err)
 		return err;
 	hva += gpa & ~PAGE_MASK;
-	return access == GUEST_READ ? mmu_host_copy_from_hva(buf, hva, bytes)
-				    : mmu_host_copy_to_hva(hva, buf, bytes);
+	if (access == GUEST_READ)
+		return mmu_host_copy_from_hva(buf, hva, bytes);
+	err = mmu_host_copy_to_hva(hva, buf, bytes);
+	/* Written before marked, also in part; in the slot as it is now, which may log by now. */
+	kvm_mark_page_dirty(kvm, vcpu, gpa_to_gfn(gpa));
+	return err;
 }
 
-static int access_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes, enum guest_access access)
+static int access_guest(struct kvm *kvm, struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, u64 bytes,
+			enum guest_access access)
 {
 	u8 *at = buf;
 
 	while (bytes) {
 		u64 now = min_u64(bytes, PAGE_SIZE - (gpa & ~PAGE_MASK));
-		int err = access_in_page(kvm, gpa, at, now, access);
+		int err = access_in_page(kvm, vcpu, gpa, at, now, access);
 
 		if (err)
 			return err;
@@ -54,11 +59,16 @@ static int access_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes, enum g
 
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes)
 {
-	return access_guest(kvm, gpa, buf, bytes, GUEST_READ);
+	return access_guest(kvm, NULL, gpa, buf, bytes, GUEST_READ);
 }
 
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, u64 bytes)
 {
 	/* The buffer is only read in this direction. */
-	return access_guest(kvm, gpa, (void *)(uintptr_t)buf, bytes, GUEST_WRITE);
+	return access_guest(kvm, NULL, gpa, (void *)(uintptr_t)buf, bytes, GUEST_WRITE);
+}
+
+int kvm_vcpu_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *buf, u64 bytes)
+{
+	return access_guest(vcpu->kvm, vcpu, gpa, (void *)(uintptr_t)buf, bytes, GUEST_WRITE);
 }

@@ -41,3 +41,21 @@ struct gfn_range kvm_hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t
 		.end = slot->base_gfn + ((end - base) >> PAGE_SHIFT),
 	};
 }
+
+enum pg_level kvm_slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn, hva_t hva)
+{
+	enum pg_level level = PG_LEVEL_4K;
+
+	while (level < KVM_MMU_MAX_LEVEL) {
+		enum pg_level next = (enum pg_level)(level + 1);
+		u64 pages = pages_per_level(next);
+		gfn_t first = align_down(gfn, pages);
+
+		if (first < slot->base_gfn || first + pages > slot->base_gfn + slot->npages)
+			break;
+		if (!is_aligned(hva - ((gfn - first) << PAGE_SHIFT), pages << PAGE_SHIFT))
+			break;
+		level = next;
+	}
+	return level;
+}

@@ -39,7 +39,7 @@ static u32 allowed_flags(const struct kvm *kvm, u32 flags)
 {
 	if (flags & KVM_SLOT_GUEST_MEMFD)
 		return kvm->has_private_mem ? KVM_SLOT_GUEST_MEMFD : 0;
-	return KVM_SLOT_READONLY;
+	return KVM_SLOT_READONLY | KVM_SLOT_LOG_DIRTY;
 }
 
 static bool request_is_sane(const struct kvm *kvm, const struct kvm_slot_request *request)
@@ -180,6 +180,8 @@ static void abort_update(struct slot_update *update)
 {
 	slot_index_abort(&update->by_gfn);
 	slot_index_abort(&update->by_hva);
+	if (update->new)
+		kvm_dirty_log_abort(update->old, update->new);
 	mmu_host_free(update->set);
 	free_slot(update->new);
 }
@@ -190,6 +192,8 @@ static void finish_update(struct slot_update *update, struct kvm_memslots *befor
 	slot_index_finish(&update->by_gfn);
 	slot_index_finish(&update->by_hva);
 	mmu_host_free(before);
+	if (update->old)
+		kvm_dirty_log_finish(update->old, update->new);
 	free_slot(update->old);
 }
 
@@ -211,25 +215,31 @@ static void lock_between_host_changes(struct kvm *kvm)
 	}
 }
 
-/* Publish the new set; what @gone mapped is unmapped and flushed before the lock is dropped. */
-static void publish_set(struct slot_update *update, const struct kvm_memory_slot *gone)
+/*
+ * Publish the new set.  A fault that has looked the old slot up must look again,
+ * also when only flags have changed; what a slot that goes away mapped is
+ * unmapped and flushed before the lock is dropped.
+ */
+static void publish_set(struct slot_update *update, enum slot_change change)
 {
 	struct kvm *kvm = update->kvm;
 	struct kvm_memslots *before = kvm->memslots;
+	const struct kvm_memory_slot *old = update->old;
 	struct kvm_retired retired = {0};
 
 	lock_between_host_changes(kvm);
-	if (gone) {
+	if (old) {
 		kvm_mmu_invalidate_begin(kvm);
-		kvm_mmu_invalidate_range_add(kvm, gone->base_gfn, gone->base_gfn + gone->npages);
+		kvm_mmu_invalidate_range_add(kvm, old->base_gfn, old->base_gfn + old->npages);
 	}
 	/* Pairs with the observe in kvm_gfn_to_memslot(). */
 	atomic_publish(&kvm->memslots, update->set);
-	if (gone) {
-		kvm_mmu_zap_and_flush(kvm, gone->base_gfn, gone->base_gfn + gone->npages);
+	if (old && change != SLOT_FLAGS_ONLY) {
+		kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
 		retired = kvm_mmu_take_retired(kvm);
-		kvm_mmu_invalidate_end(kvm);
 	}
+	if (old)
+		kvm_mmu_invalidate_end(kvm);
 	kvm_stat_add(&kvm->stat.memslot_updates, 1);
 	mmu_write_unlock(&kvm->mmu_lock);
 
@@ -276,6 +286,8 @@ static int prepare_update(struct slot_update *update, const struct kvm_slot_requ
 		update->new = make_slot(update->old, request);
 		if (!update->new)
 			return -ENOMEM;
+		if (kvm_dirty_log_prepare(update->kvm, update->old, update->new))
+			return -ENOMEM;
 		if (change != SLOT_FLAGS_ONLY &&
 		    overlaps_another(update->kvm->memslots, update->new, update->old))
 			return -EEXIST;
@@ -292,6 +304,7 @@ static int apply_change(struct kvm *kvm, const struct kvm_slot_request *request,
 {
 	struct kvm_memory_slot **by_id = &kvm->slot_by_id[(u16)request->slot];
 	struct slot_update update = {.kvm = kvm, .old = *by_id};
+	u32 old_flags = update.old ? update.old->flags : 0;
 	int err = prepare_update(&update, request, change);
 
 	if (err) {
@@ -299,7 +312,9 @@ static int apply_change(struct kvm *kvm, const struct kvm_slot_request *request,
 		return err;
 	}
 	*by_id = update.new;
-	publish_set(&update, change == SLOT_DELETE || change == SLOT_MOVE ? update.old : NULL);
+	publish_set(&update, change);
+	if (change == SLOT_FLAGS_ONLY)
+		kvm_dirty_log_switched(kvm, old_flags, update.new);
 	return 0;
 }
 
@@ -351,8 +366,11 @@ static void free_set(struct kvm_memslots *set)
 
 static void free_slots(struct kvm_memory_slot **by_id)
 {
-	for (u32 id = 0; id < KVM_USER_MEM_SLOTS; id++)
+	for (u32 id = 0; id < KVM_USER_MEM_SLOTS; id++) {
+		if (by_id[id])
+			kvm_dirty_log_finish(by_id[id], NULL);
 		mmu_host_free(by_id[id]);
+	}
 	mmu_host_free(by_id);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "mmu/attributes.h"
+#include "mmu/dirty_log.h"
 #include "mmu/mmu_host.h"
 #include "mmu/page_fault.h"
 #include "mmu/slot_index.h"
@@ -47,7 +48,13 @@ struct kvm_memory_slot {
 	u16 as_id;
 	struct kvm_gmem *gmem; /* its private memory; NULL: none, or closed since (mmu/gmem.h) */
 	u64 gmem_pgoff;	       /* page of @gmem that @base_gfn is */
+	struct kvm_dirty_bitmap *dirty_bitmap; /* NULL: not logged, or in rings */
 };
+
+static inline bool kvm_slot_dirty_track_enabled(const struct kvm_memory_slot *slot)
+{
+	return slot->flags & KVM_SLOT_LOG_DIRTY;
+}
 
 /* An immutable set; published by pointer, freed after a grace period. */
 struct kvm_memslots {
@@ -102,6 +109,8 @@ struct kvm {
 	struct table_arena arena;
 	u64 table_pages_max; /* 0: no limit asked for */
 
+	struct kvm_dirty_config dirty;
+
 	u32 nr_vcpus;
 	struct kvm_vcpu *vcpus[KVM_MAX_VCPUS]; /* published; never removed before the VM ends */
 
@@ -123,6 +132,7 @@ enum kvm_vcpu_request {
 	KVM_REQ_KICK = 1u << 1, /* leave guest code and look at the outside world */
 	KVM_REQ_VM_DEAD = 1u << 2,
 	KVM_REQ_EVENT = 1u << 3, /* an interrupt or event may be deliverable */
+	KVM_REQ_DIRTY_RING_SOFT_FULL = 1u << 4,
 };
 
 typedef enum kvm_ret_pf (*kvm_mmu_page_fault_fn)(struct kvm_vcpu *vcpu,
@@ -164,6 +174,8 @@ struct kvm_vcpu {
 	u32 vcpu_id;
 	u32 vcpu_idx;
 	struct kvm_pgtable_cache table_cache;
+
+	struct kvm_dirty_ring dirty_ring;
 
 	/* Last gfn found to be MMIO, good for one memslot generation. */
 	gfn_t mmio_gfn;
@@ -229,6 +241,9 @@ static inline hva_t kvm_slot_gfn_to_hva(const struct kvm_memory_slot *slot, gfn_
  */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes) KVMU_MUST_CHECK;
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, u64 bytes) KVMU_MUST_CHECK;
+/* The same for a vCPU's own thread: in its ring is where the page is logged. */
+int kvm_vcpu_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *buf,
+			 u64 bytes) KVMU_MUST_CHECK;
 
 /* ---- invalidation --------------------------------------------------------------- */
 

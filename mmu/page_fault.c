@@ -111,7 +111,7 @@ static enum kvm_ret_pf classify_fault(struct kvm_vcpu *vcpu, struct kvm_page_fau
 	return writes_to_rom(fault) ? RET_PF_EMULATE : RET_PF_CONTINUE;
 }
 
-/* ---- stage: nothing but a stale TLB? ----------------------------------------- */
+/* ---- stage: a stale TLB, or write permission that only logging took away -------- */
 
 static bool leaf_allows(const struct kvm_pgtable_leaf *leaf, const struct kvm_page_fault *fault)
 {
@@ -122,27 +122,64 @@ static bool leaf_allows(const struct kvm_pgtable_leaf *leaf, const struct kvm_pa
 	return leaf->present && (leaf->prot & need);
 }
 
+static bool only_logging_forbids(const struct kvm_pgtable_leaf *leaf,
+				 const struct kvm_page_fault *fault)
+{
+	return fault->write && leaf->present && (leaf->prot & KVM_SPTE_WRITABLE);
+}
+
+/*
+ * Make the leaf writable and log the page, in this order: a harvest between the
+ * two protects the leaf again or comes too early for the mark, which is then for
+ * the next one.  Marked first, the page could be harvested before it is made
+ * writable, and what is written then would be in no log.
+ *
+ * The slot is looked up in the same section: when logging begins, the new slot
+ * is published, all such sections end, and only then are leaves protected.
+ */
+static enum kvm_ret_pf fast_fix_write(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault,
+				      const struct kvm_pgtable_leaf *leaf)
+{
+	const struct kvm_memory_slot *slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
+	int err;
+
+	if (!slot || (slot->flags & KVM_SLOT_READONLY))
+		return RET_PF_INVALID;
+	/* A block of a logged slot has to be split. */
+	if (leaf->level > PG_LEVEL_4K && kvm_slot_dirty_track_enabled(slot))
+		return RET_PF_INVALID;
+	err = ept_relax_leaf(
+		&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), leaf,
+		KVM_PGTABLE_PROT_W | KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY, NULL);
+	if (err)
+		return RET_PF_RETRY; /* somebody else changed it */
+	kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, slot, fault->gfn);
+	return RET_PF_FIXED;
+}
+
 /*
  * Lock-free.  Another vCPU may have mapped the page since this one walked; then
  * nothing is left to do.  RET_PF_INVALID: not a fault for this path.
  */
 static enum kvm_ret_pf fast_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
+	enum kvm_ret_pf ret = RET_PF_INVALID;
 	struct kvm_pgtable_leaf leaf;
-	int err;
 
 	/* The leaf that is there leads to the other kind of memory. */
 	if (is_mismatch(vcpu, fault))
 		return RET_PF_INVALID;
 	mmu_host_rcu_read_lock();
-	err = ept_get_leaf(&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), &leaf);
-	mmu_host_rcu_read_unlock();
-	if (err) {
-		/* Beyond what the tables can translate: no slot can be there either. */
-		return RET_PF_INVALID;
+	/* Beyond what the tables can translate no slot can be either. */
+	if (!ept_get_leaf(&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), &leaf)) {
+		fault->walk_level = fault->goal_level = (enum pg_level)leaf.level;
+		if (leaf_allows(&leaf, fault))
+			ret = RET_PF_SPURIOUS;
+		else if (only_logging_forbids(&leaf, fault))
+			ret = fast_fix_write(vcpu, fault, &leaf);
 	}
-	fault->walk_level = fault->goal_level = (enum pg_level)leaf.level;
-	return leaf_allows(&leaf, fault) ? RET_PF_SPURIOUS : RET_PF_INVALID;
+	mmu_host_rcu_read_unlock();
+	return ret;
 }
 
 /* ---- stage: table pages, while we may sleep ------------------------------------ */
@@ -164,25 +201,6 @@ static enum kvm_ret_pf topup_table_cache(struct kvm_vcpu *vcpu, struct kvm_page_
 }
 
 /* ---- stage: the page ------------------------------------------------------------ */
-
-/* How big may a leaf be, by the slot's size and by @hva and @gfn being congruent? */
-static enum pg_level slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn, hva_t hva)
-{
-	enum pg_level level = PG_LEVEL_4K;
-
-	while (level < KVM_MMU_MAX_LEVEL) {
-		enum pg_level next = (enum pg_level)(level + 1);
-		u64 pages = pages_per_level(next);
-		gfn_t first = align_down(gfn, pages);
-
-		if (first < slot->base_gfn || first + pages > slot->base_gfn + slot->npages)
-			break;
-		if (!is_aligned(hva - ((gfn - first) << PAGE_SHIFT), pages << PAGE_SHIFT))
-			break;
-		level = next;
-	}
-	return level;
-}
 
 /* A leaf is of one kind: no bigger than what has the same attributes all over. */
 static enum pg_level attributes_max_level(const struct kvm *kvm, gfn_t gfn, enum pg_level level)
@@ -218,7 +236,10 @@ static void place_page(struct kvm_page_fault *fault)
 		fault->gmem_index = slot->gmem_pgoff + (fault->gfn - slot->base_gfn);
 		hva = kvm_gmem_hva(fault->gmem, fault->gmem_index);
 	}
-	fault->max_level = slot_max_level(slot, fault->gfn, hva);
+	/* What is logged page by page is mapped so. */
+	fault->max_level = kvm_slot_dirty_track_enabled(slot)
+				   ? PG_LEVEL_4K
+				   : kvm_slot_max_level(slot, fault->gfn, hva);
 }
 
 /*
@@ -320,7 +341,7 @@ static enum kvm_pgtable_prot leaf_prot(const struct kvm_page_fault *fault)
 	if (!fault->prefetch)
 		prot |= KVM_PGTABLE_PROT_ACCESSED;
 	if (fault->map_writable)
-		prot |= KVM_PGTABLE_PROT_W;
+		prot |= KVM_PGTABLE_PROT_W | KVM_SPTE_WRITABLE;
 	if (fault->write)
 		prot |= KVM_PGTABLE_PROT_DIRTY;
 	return prot;
@@ -358,8 +379,13 @@ static enum kvm_ret_pf map_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *f
 		.flags = KVM_PGTABLE_WALK_SHARED | KVM_PGTABLE_WALK_HANDLE_FAULT,
 		.cache = &vcpu->table_cache,
 	};
+	enum kvm_ret_pf ret;
 
-	return map_outcome(vcpu, fault, &map, ept_map(&vcpu->kvm->pgt, &map));
+	ret = map_outcome(vcpu, fault, &map, ept_map(&vcpu->kvm->pgt, &map));
+	/* The slot is still that one: changing it moves the sequence. */
+	if (ret == RET_PF_FIXED && fault->map_writable)
+		kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, fault->slot, fault->gfn);
+	return ret;
 }
 
 static enum kvm_ret_pf map_unless_stale(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)

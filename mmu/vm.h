@@ -11,6 +11,27 @@
 /* Largest leaf we make. */
 #define KVM_MMU_MAX_LEVEL PG_LEVEL_1G
 
+/*
+ * Software bit of a leaf whose page the host allows to be written.  Without
+ * write permission beside it only dirty logging took that away, and the fast
+ * path may give it back.
+ */
+#define KVM_SPTE_WRITABLE KVM_PGTABLE_PROT_SW0
+
+/* How big may a leaf around @gfn at @hva be, by the slot's size and by the two being congruent? */
+enum pg_level kvm_slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn, hva_t hva);
+
+/*
+ * Split every block in the range, as far as memory for tables goes.  Takes
+ * mmu_lock for reading, sleeps.
+ */
+void kvm_mmu_try_split_huge_pages(struct kvm *kvm, gfn_t start, gfn_t end);
+/*
+ * Remove page tables of @slot where the memory could be mapped by blocks: the
+ * next fault maps one.  slots_lock held; takes mmu_lock, sleeps.
+ */
+void kvm_mmu_recover_huge_pages(struct kvm *kvm, const struct kvm_memory_slot *slot);
+
 /* The empty set of a new VM; -ENOMEM.  Destroy frees what init got and every slot. */
 int kvm_memslots_init(struct kvm *kvm);
 void kvm_memslots_destroy(struct kvm *kvm);

@@ -55,15 +55,17 @@ static void end(struct kvm_host_change *change)
 
 /* ---- mmap ------------------------------------------------------------------------------------ */
 
-/* Of ours only a vCPU can be mapped. */
-static bool can_map(int flags, int fd)
+/* Of ours only a vCPU can be mapped.  0 or an errno. */
+static int why_not_map(int flags, int fd, int prot, size_t length, off_t offset)
 {
-	enum kvm_file_kind kind;
+	bool shared = (flags & MAP_TYPE) != MAP_PRIVATE;
+	enum kvm_file_kind kind = flags & MAP_ANONYMOUS ? KVM_FILE_NONE : kvm_file_kind(fd);
 
-	if (flags & MAP_ANONYMOUS)
-		return true;
-	kind = kvm_file_kind(fd);
-	return kind == KVM_FILE_NONE || kind == KVM_FILE_VCPU;
+	if (kind == KVM_FILE_NONE)
+		return 0;
+	if (kind != KVM_FILE_VCPU)
+		return ENODEV;
+	return kvm_api_can_map_vcpu(fd, (u64)offset, length, shared, prot & PROT_EXEC) ? 0 : EINVAL;
 }
 
 INTERPOSE void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
@@ -71,8 +73,10 @@ INTERPOSE void *mmap(void *addr, size_t length, int prot, int flags, int fd, off
 	struct kvm_host_change change;
 	void *ret;
 
-	if (!can_map(flags, fd)) {
-		errno = ENODEV;
+	int err = why_not_map(flags, fd, prot, length, offset);
+
+	if (err) {
+		errno = err;
 		return MAP_FAILED;
 	}
 	if (!(flags & MAP_FIXED))

@@ -195,6 +195,7 @@ enum x86_exit {
 	X86_EXIT_HYPERCALL,  /* cpu->regs hold it, RIP at it; x86_hypercall_return() */
 	X86_EXIT_FAULT,	     /* cpu->exit_errno, a negative errno for KVM_RUN */
 	X86_EXIT_DEBUG,
+	X86_EXIT_DIRTY_RING_FULL, /* until user space has harvested and reset the ring */
 };
 
 /*

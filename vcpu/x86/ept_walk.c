@@ -45,8 +45,12 @@ static u64 needed(enum x86_access access)
 	return EPT_R;
 }
 
-/* Set A, and D for a write; false when the entry changed under us (29.3.5). */
-static bool set_accessed_dirty(kvm_pte_t *ptep, kvm_pte_t *pte, enum x86_access access)
+/*
+ * Set A, and D for a write; false when the entry changed under us (29.3.5).  A
+ * D that was clear is reported, as page-modification logging does (29.3.6).
+ */
+static bool set_accessed_dirty(struct x86_cpu *cpu, gpa_t gpa, kvm_pte_t *ptep, kvm_pte_t *pte,
+			       enum x86_access access)
 {
 	kvm_pte_t wanted = *pte | EPT_ACCESSED;
 
@@ -56,6 +60,8 @@ static bool set_accessed_dirty(kvm_pte_t *ptep, kvm_pte_t *pte, enum x86_access 
 		return true;
 	if (!atomic_cmpxchg_u64(ptep, pte, wanted))
 		return false;
+	if ((*pte ^ wanted) & EPT_DIRTY)
+		kvm_vcpu_dirty_mark_set(&cpu->vcpu, gpa);
 	*pte = wanted;
 	return true;
 }
@@ -110,7 +116,7 @@ bool x86_ept_walk(struct x86_cpu *cpu, gpa_t gpa, enum x86_access access, bool t
 			return violation(cpu, gpa, access, table, false);
 		if (!(allowed & needed(access)))
 			return violation(cpu, gpa, access, table, true);
-	} while (!set_accessed_dirty(ptep, &pte, access));
+	} while (!set_accessed_dirty(cpu, gpa, ptep, &pte, access));
 
 	offset_mask = (1ull << (PAGE_SHIFT + 9 * (level - 1))) - 1;
 	leaf->hva = (pte & EPT_FRAME & ~offset_mask) | (gpa & offset_mask);

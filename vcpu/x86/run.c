@@ -94,26 +94,40 @@ static void serve(struct x86_cpu *cpu, u32 requests)
 		cpu->exit = X86_EXIT_FAULT;
 	} else if (requests & KVM_REQ_KICK) {
 		cpu->exit = X86_EXIT_INTR;
+	} else if ((requests & KVM_REQ_DIRTY_RING_SOFT_FULL) &&
+		   kvm_dirty_ring_soft_full(&cpu->vcpu.dirty_ring)) {
+		cpu->exit = X86_EXIT_DIRTY_RING_FULL;
 	}
 }
 
-/* An answered device access is completed before anything else; a kick waits for that. */
+/* An answered device access is completed before anything else: these wait for that. */
+#define CAN_WAIT ((u32)(KVM_REQ_KICK | KVM_REQ_DIRTY_RING_SOFT_FULL))
+
 static u32 urgent(const struct x86_cpu *cpu)
 {
 	u32 requests = atomic_peek(&cpu->vcpu.requests);
 
-	return cpu->run.careful ? requests & ~(u32)KVM_REQ_KICK : requests;
+	return cpu->run.careful ? requests & ~CAN_WAIT : requests;
 }
 
 /* Flushes are done outside guest mode, so that whoever waits need not wait for us. */
 static void serve_requests(struct x86_cpu *cpu)
 {
-	u32 taken = cpu->run.careful ? ~(u32)KVM_REQ_KICK : ~0u;
+	u32 taken = cpu->run.careful ? ~CAN_WAIT : ~0u;
 
 	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
 	taken &= atomic_and(&cpu->vcpu.requests, ~taken);
 	serve(cpu, taken);
 	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+}
+
+/* A full ring keeps the guest from running, but not a program that only wants its answer in. */
+static void look_at_dirty_ring(struct x86_cpu *cpu, bool immediate_exit)
+{
+	if (immediate_exit)
+		atomic_and(&cpu->vcpu.requests, ~(u32)KVM_REQ_DIRTY_RING_SOFT_FULL);
+	else if (kvm_dirty_ring_soft_full(&cpu->vcpu.dirty_ring))
+		kvm_make_request(&cpu->vcpu, KVM_REQ_DIRTY_RING_SOFT_FULL);
 }
 
 /* ---- what ended an instruction ----------------------------------------------- */
@@ -326,6 +340,7 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 	cpu->halted = false;
 	set_budget(cpu, -1); /* a signal may be pending already */
 	take_answer(cpu);
+	look_at_dirty_ring(cpu, immediate_exit);
 	x86_code_changed(cpu);
 	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
 	current_cpu = cpu;
