@@ -86,7 +86,7 @@ static inline bool fmt_flush_owed(kvm_pte_t old, kvm_pte_t new, unsigned int lev
 	const u64 granted = EPT_RWX | EPT_ACCESSED | EPT_DIRTY; /* set is more, clear is less */
 
 	(void)level;
-	return ((old ^ new) & ~(granted | X86_SW)) || (old & ~new &granted);
+	return (old & ~new & ~X86_SW) || (new & ~old & ~(granted | X86_SW));
 }
 
 static inline bool fmt_entry_valid(const struct kvm_pgtable *pgt, kvm_pte_t pte, unsigned int level)

@@ -30,6 +30,14 @@
 #define X86_64_NX	BIT_ULL(63)
 #define X86_64_UNCACHED (X86_64_PCD | X86_64_PWT)
 #define X86_64_TABLE	(X86_64_PRESENT | X86_64_WRITE | X86_64_USER)
+#define X86_64_MARKS	(X86_64_ACCESSED | X86_64_DIRTY)
+
+#define X86_64_MARKS_SHIFT 3 /* from here up to the portable ones */
+_Static_assert(X86_64_MARKS << X86_64_MARKS_SHIFT ==
+		       (KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY),
+	       "marks are in the order of the portable ones");
+_Static_assert(X86_64_WRITE == KVM_PGTABLE_PROT_W && X86_64_PWT == KVM_PGTABLE_PROT_DEVICE,
+	       "these are where the portable ones are");
 
 #define FMT_BIT_WRITE	 X86_64_WRITE
 #define FMT_BIT_ACCESSED X86_64_ACCESSED
@@ -65,11 +73,10 @@ static inline kvm_pte_t fmt_make_leaf(const struct kvm_pgtable *pgt, hpa_t hpa,
 {
 	kvm_pte_t pte = hpa | X86_64_PRESENT | x86_make_sw(prot);
 
-	pte |= (prot & KVM_PGTABLE_PROT_W) ? X86_64_WRITE : 0;
+	pte |= prot & X86_64_WRITE;
 	pte |= (prot & KVM_PGTABLE_PROT_X) ? 0 : X86_64_NX;
 	pte |= (prot & KVM_PGTABLE_PROT_DEVICE) ? X86_64_UNCACHED : 0;
-	pte |= (prot & KVM_PGTABLE_PROT_ACCESSED) ? X86_64_ACCESSED : 0;
-	pte |= (prot & KVM_PGTABLE_PROT_DIRTY) ? X86_64_DIRTY : 0;
+	pte |= (u64)prot >> X86_64_MARKS_SHIFT & X86_64_MARKS;
 	pte |= pgt->config.supervisor ? 0 : X86_64_USER;
 	return level > 1 ? pte | X86_PAGE : pte;
 }
@@ -79,31 +86,30 @@ static inline enum kvm_pgtable_prot fmt_leaf_prot(kvm_pte_t pte, unsigned int le
 	u64 prot = KVM_PGTABLE_PROT_R | x86_sw_prot(pte);
 
 	(void)level;
-	prot |= (pte & X86_64_WRITE) ? KVM_PGTABLE_PROT_W : 0;
+	prot |= pte & X86_64_WRITE;
 	prot |= (pte & X86_64_NX) ? 0 : KVM_PGTABLE_PROT_X;
-	prot |= (pte & X86_64_UNCACHED) ? KVM_PGTABLE_PROT_DEVICE : 0;
-	prot |= (pte & X86_64_ACCESSED) ? KVM_PGTABLE_PROT_ACCESSED : 0;
-	prot |= (pte & X86_64_DIRTY) ? KVM_PGTABLE_PROT_DIRTY : 0;
+	prot |= pte & X86_64_PWT; /* of X86_64_UNCACHED: where DEVICE is */
+	prot |= (pte & X86_64_MARKS) << X86_64_MARKS_SHIFT;
 	return (enum kvm_pgtable_prot)prot;
 }
 
 static inline bool fmt_flush_owed(kvm_pte_t old, kvm_pte_t new, unsigned int level)
 {
-	const u64 granted = X86_64_WRITE | X86_64_ACCESSED | X86_64_DIRTY;
+	const u64 gone = old & ~new, come = new & ~old;
 
 	(void)level;
-	return ((old ^ new) & ~(granted | X86_64_NX | X86_SW)) || (old & ~new &granted) ||
-	       (new & ~old &X86_64_NX);
+	return (gone & ~(X86_64_NX | X86_SW)) || (come & ~(X86_64_WRITE | X86_64_MARKS | X86_SW));
 }
 
 static inline bool fmt_entry_valid(const struct kvm_pgtable *pgt, kvm_pte_t pte, unsigned int level)
 {
-	const u64 marks = X86_64_ACCESSED | X86_64_DIRTY; /* tables: the MMU's, and ignored */
-	const u64 leaf = X86_64_TABLE | X86_64_UNCACHED | X86_64_NX | X86_PAGE | X86_SW;
+	const u64 leaf =
+		X86_64_TABLE | X86_64_UNCACHED | X86_64_MARKS | X86_64_NX | X86_PAGE | X86_SW;
 
+	/* In tables the accessed bit is the MMU's, the dirty bit is ignored. */
 	if (level > 1 && fmt_is_table(pte, level))
-		return (pte & ~(X86_ADDR | marks)) == X86_64_TABLE;
-	return x86_leaf_shape_valid(pte, level) && !(pte & ~(X86_ADDR | marks | leaf)) &&
+		return (pte & ~(X86_ADDR | X86_64_MARKS)) == X86_64_TABLE;
+	return x86_leaf_shape_valid(pte, level) && !(pte & ~(X86_ADDR | leaf)) &&
 	       ((pte & X86_64_USER) == 0) == pgt->config.supervisor;
 }
 
