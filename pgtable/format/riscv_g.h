@@ -22,9 +22,9 @@
  * The MMU may cache any entry that it could read, absent ones too, and until the
  * fence it may use the old entry or the new ("unpredictable, but otherwise well
  * defined").  So permissions or marks added owe a flush; and a vCPU that faulted
- * executes HFENCE.GVMA for the address itself before it tries a fresh mapping
- * again, which costs no other hart anything.  As the manual advises where a
- * page changes its size, an entry is cleared and fenced before it is made anew.
+ * executes HFENCE.GVMA for the address itself before it tries again: a fresh
+ * mapping and mkyoung() owe the other harts nothing.  As the manual advises where
+ * a page changes its size, an entry is cleared and fenced before it is made anew.
  */
 #ifndef KVMU_PGTABLE_FORMAT_RISCV_G_H
 #define KVMU_PGTABLE_FORMAT_RISCV_G_H

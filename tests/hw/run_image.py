@@ -43,13 +43,17 @@ def parameters(args):
     return options
 
 
+def time_limit(args):
+    return args.timeout * max(1, int(os.environ.get("KVMU_TEST_SCALE", "100")) / 100)
+
+
 def run(args):
     """(console output, exit status or None when the time was over)."""
     command = [*args.command, "-kernel", args.image, *parameters(args)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, preexec_fn=sparse_memory)
     try:
-        output, _ = process.communicate(timeout=args.timeout)
+        output, _ = process.communicate(timeout=time_limit(args))
         return output, process.returncode
     except subprocess.TimeoutExpired:
         process.kill()
@@ -61,7 +65,7 @@ def verdict(args, output, status):
     """None when all is well, otherwise what is wrong."""
     last = (output.strip().splitlines() or [b""])[-1].strip()
     if status is None:
-        return f"no end after {args.timeout} s"
+        return f"no end after {time_limit(args):.0f} s"
     if last != b"VERDICT: pass":
         return f"the last line is not a pass (QEMU ended with {status})"
     if status != args.pass_status:
