@@ -64,6 +64,11 @@ static_assert((u32)X86_QUIRK_LINT0_REENABLED == KVM_X86_QUIRK_LINT0_REENABLED &&
 		      (u32)X86_QUIRK_FIX_HYPERCALL_INSN == KVM_X86_QUIRK_FIX_HYPERCALL_INSN &&
 		      (u32)X86_QUIRK_MWAIT_NEVER_UD_FAULTS == KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS,
 	      "quirks");
+static_assert((u32)X86_MP_RUNNABLE == KVM_MP_STATE_RUNNABLE &&
+		      (u32)X86_MP_UNINITIALIZED == KVM_MP_STATE_UNINITIALIZED &&
+		      (u32)X86_MP_INIT_RECEIVED == KVM_MP_STATE_INIT_RECEIVED &&
+		      (u32)X86_MP_HALTED == KVM_MP_STATE_HALTED,
+	      "multiprocessing states");
 static_assert(sizeof(struct x86_cpuid_entry) == sizeof(struct kvm_cpuid_entry2), "CPUID entry");
 static_assert(offsetof(struct x86_cpuid_entry, edx) == offsetof(struct kvm_cpuid_entry2, edx),
 	      "CPUID entry");

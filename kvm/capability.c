@@ -37,6 +37,7 @@ struct capability {
 /* Those that the program may carry out itself. */
 #define EXIT_HYPERCALLS	     BIT_ULL(KVM_HC_MAP_GPA_RANGE)
 #define DIRTY_RING_MAX_BYTES ((s32)(KVM_RING_MAX_ENTRIES * sizeof(struct kvm_dirty_gfn)))
+#define X2APIC_API (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 
 static const struct capability capabilities[] = {
 	{KVM_CAP_HLT, ON_BOTH, 1},
@@ -67,6 +68,9 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_CHECK_EXTENSION_VM, ON_BOTH, 1},
 	{KVM_CAP_MAX_VCPU_ID, ON_BOTH, KVM_MAX_VCPU_IDS},
 	{KVM_CAP_DISABLE_QUIRKS, ON_BOTH, 1},
+	{KVM_CAP_TSC_DEADLINE_TIMER, ON_BOTH, 1},
+	{KVM_CAP_X2APIC_API, ON_BOTH, X2APIC_API},
+	{KVM_CAP_X86_APIC_BUS_CYCLES_NS, ON_BOTH, 1},
 	{KVM_CAP_IMMEDIATE_EXIT, ON_BOTH, 1},
 	{KVM_CAP_MSR_PLATFORM_INFO, ON_BOTH, 1},
 	{KVM_CAP_DISABLE_QUIRKS2, ON_BOTH, QUIRKS},
@@ -134,7 +138,7 @@ long do_vm_check_extension(struct ioctl_call *call)
 static long limit_vcpu_ids(struct vm *vm, u64 limit)
 {
 	if (!limit || limit > KVM_MAX_VCPU_IDS || vm->max_vcpu_ids || vm->nr_vcpus ||
-	    limit < vm->boot_cpu_id)
+	    limit < vm->machine.boot_cpu_id)
 		return -EINVAL;
 	vm->max_vcpu_ids = (u32)limit;
 	return 0;
@@ -144,6 +148,26 @@ static long limit_vcpu_ids(struct vm *vm, u64 limit)
 static long disable_quirks(struct vm *vm, u64 quirks)
 {
 	atomic_poke(&vm->machine.disabled_quirks, quirks);
+	return 0;
+}
+
+static long set_x2apic_api(struct vm *vm, u64 flags)
+{
+	if (flags & ~(u64)X2APIC_API)
+		return -EINVAL;
+	if (flags & KVM_X2APIC_API_USE_32BIT_IDS)
+		vm->x2apic_ids_32bit = true;
+	if (flags & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+		atomic_poke(&vm->machine.x2apic_literal_255, true);
+	return 0;
+}
+
+/* Before the first vCPU, and so that the longest period, times 128, is a number of ns. */
+static long set_apic_bus(struct vm *vm, u64 ns)
+{
+	if (!ns || ns > (~0ull / 128) / ~0u || vm->nr_vcpus || !vm->has_irqchip)
+		return vm->has_irqchip ? -EINVAL : -ENXIO;
+	vm->machine.apic_bus_ns = ns;
 	return 0;
 }
 
@@ -172,6 +196,10 @@ long do_vm_enable_cap(struct ioctl_call *call)
 		return disable_quirks(call->vm, cap->args[0]);
 	case KVM_CAP_DISABLE_QUIRKS:
 		return disable_quirks(call->vm, cap->args[0]);
+	case KVM_CAP_X2APIC_API:
+		return set_x2apic_api(call->vm, cap->args[0]);
+	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
+		return set_apic_bus(call->vm, cap->args[0]);
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		atomic_poke(&call->vm->machine.hide_platform_info, !cap->args[0]);
 		return 0;

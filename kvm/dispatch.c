@@ -96,20 +96,31 @@ static long dispatch(struct kvm_file *file, u32 request, u64 arg)
 	return entry ? call_entry(entry, &call) : unknown_request(file->kind);
 }
 
-bool kvm_api_ioctl(int fd, u64 request, u64 arg, long *ret)
+static bool call_on(struct kvm_file *file, u32 request, u64 arg, long *ret)
 {
-	struct kvm_file *file;
-
-	if (likely(kvm_file_kind(fd) == KVM_FILE_NONE))
-		return false;
-	/* KVM_RUN is the one call whose cost shows; it trusts the number. */
-	if ((u32)request == (u32)KVM_RUN)
-		file = kvm_file_get(fd);
-	else
-		file = kvm_file_get_checked(fd);
 	if (!file)
 		return false;
-	*ret = dispatch(file, (u32)request, arg);
+	*ret = dispatch(file, request, arg);
 	kvm_file_put(file);
 	return true;
+}
+
+/* The one call whose cost shows trusts the number. */
+static bool run_on(int fd, u64 arg, long *ret)
+{
+	bool ours;
+
+	vcpu_signals_block();
+	ours = call_on(kvm_file_get(fd), (u32)KVM_RUN, arg, ret);
+	vcpu_signals_restore();
+	return ours;
+}
+
+bool kvm_api_ioctl(int fd, u64 request, u64 arg, long *ret)
+{
+	if (likely(kvm_file_kind(fd) == KVM_FILE_NONE))
+		return false;
+	if ((u32)request == (u32)KVM_RUN)
+		return run_on(fd, arg, ret);
+	return call_on(kvm_file_get_checked(fd), (u32)request, arg, ret);
 }

@@ -51,6 +51,7 @@ static const struct module_param module_params[] = {
 	{"kvm_intel/parameters/unrestricted_guest", "Y\n"},
 	{"kvm_intel/parameters/allow_smaller_maxphyaddr", "N\n"},
 	{"kvm_amd/parameters/npt", "Y\n"},
+	{"kvm_amd/parameters/avic", "N\n"},
 };
 
 static bool is_kvm_module(const char *rest)

@@ -16,11 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "kvm/file.h"
 #include "kvm/vm.h"
+#include "vcpu/x86/lapic.h"
 
 /* Who asks without a wake-up, a VM that died, is noticed after this. */
-#define LONGEST_WAIT_NS 100000000l
+#define LONGEST_WAIT_NS 100000000ull
 
 /* Away from the low numbers that programs expect to get. */
 #define HIGH_FD 900
@@ -65,17 +67,31 @@ void vcpu_wake_up(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->wake_lock);
 }
 
+static u64 time_to_wait(const struct vcpu *vcpu)
+{
+	u64 deadline = vcpu->cpu->lapic->timer_deadline;
+	u64 now = vcpu->vm->machine.ops->now_ns();
+
+	if (!deadline)
+		return LONGEST_WAIT_NS;
+	return deadline <= now ? 0 : min_u64(deadline - now, LONGEST_WAIT_NS);
+}
+
 static void wait_for_event(struct vcpu *vcpu)
 {
-	const struct timespec longest = {.tv_nsec = LONGEST_WAIT_NS};
+	const struct timespec longest = {.tv_nsec = (long)time_to_wait(vcpu)};
 	int wake = move_high(syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
 	int signals = open_signals(vcpu);
 	/* A descriptor of -1 is passed over. */
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
 
 	publish_wake_fd(vcpu, wake);
-	/* Requests made before the descriptor was there.  A full ring stops only who runs. */
-	if (!(atomic_observe(&vcpu->cpu->vcpu.requests) & ~(u32)KVM_REQ_DIRTY_RING_SOFT_FULL))
+	/*
+	 * Requests made before the descriptor was there.  A flush and a full ring
+	 * are none to get up for: they concern who runs.
+	 */
+	if (!(atomic_observe(&vcpu->cpu->vcpu.requests) &
+	      ~(u32)(KVM_REQ_TLB_FLUSH | KVM_REQ_DIRTY_RING_SOFT_FULL)))
 		syscall(SYS_ppoll, fds, 2L, &longest, NULL, 8L);
 	publish_wake_fd(vcpu, -1);
 	if (signals >= 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kvm/ioctl_table.h"
+#include "vcpu/x86/lapic.h"
 
 static struct x86_event make_event(u8 vector, bool has_code, u32 code)
 {
@@ -32,6 +33,7 @@ void vcpu_events_read(struct vcpu *vcpu, struct kvm_vcpu_events *events)
 					(cpu->sti_shadow ? KVM_X86_SHADOW_INT_STI : 0));
 	events->nmi.pending = cpu->nmi_pending;
 	events->nmi.masked = cpu->nmi_masked;
+	events->sipi_vector = cpu->lapic ? atomic_peek(&cpu->lapic->sipi_vector) : 0;
 	events->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
 }
 
@@ -67,6 +69,8 @@ int vcpu_events_write(struct vcpu *vcpu, const struct kvm_vcpu_events *events)
 	if (events->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		cpu->nmi_pending = events->nmi.pending || events->nmi.injected;
 	cpu->nmi_masked = events->nmi.masked;
+	if ((events->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && cpu->lapic)
+		atomic_poke(&cpu->lapic->sipi_vector, (u8)events->sipi_vector);
 	return 0;
 }
 
@@ -108,17 +112,16 @@ long do_get_mp_state(struct ioctl_call *call)
 {
 	struct kvm_mp_state *state = call->data;
 
-	state->mp_state = call->vcpu->mp_state;
+	x86_cpu_serve_events(call->vcpu->cpu);
+	state->mp_state = call->vcpu->cpu->mp_state;
 	return 0;
 }
 
-/*
- * The states of a vCPU that waits exist only with a local APIC to wake it.
- * SIPI_RECEIVED is refused: nothing here carries the vector.
- */
+/* The states of a vCPU that waits exist only with a local APIC to wake it. */
 long do_set_mp_state(struct ioctl_call *call)
 {
 	const struct kvm_mp_state *state = call->data;
+	struct x86_cpu *cpu = call->vcpu->cpu;
 
 	switch (state->mp_state) {
 	case KVM_MP_STATE_RUNNABLE:
@@ -126,13 +129,20 @@ long do_set_mp_state(struct ioctl_call *call)
 	case KVM_MP_STATE_UNINITIALIZED:
 	case KVM_MP_STATE_INIT_RECEIVED:
 	case KVM_MP_STATE_HALTED:
-		if (call->vm->has_irqchip)
+		if (cpu->lapic)
 			break;
 		return -EINVAL;
+	case KVM_MP_STATE_SIPI_RECEIVED:
+		if (!cpu->lapic)
+			return -EINVAL;
+		/* The vector came with KVM_SET_VCPU_EVENTS. */
+		cpu->mp_state = X86_MP_INIT_RECEIVED;
+		atomic_or(&cpu->lapic->events, (u32)X86_LAPIC_EVENT_SIPI);
+		kvm_make_request(&cpu->vcpu, KVM_REQ_EVENT);
+		return 0;
 	default:
 		return -EINVAL;
 	}
-	call->vcpu->mp_state = state->mp_state;
-	call->vcpu->cpu->halted = state->mp_state == KVM_MP_STATE_HALTED;
+	cpu->mp_state = (enum x86_mp_state)state->mp_state;
 	return 0;
 }

@@ -6,10 +6,7 @@
 #include "kvm/file.h"
 #include "kvm/vm.h"
 #include "kvm/vm_dirty.h"
-
-#define APIC_BASE_DEFAULT 0xfee00000ull
-#define APIC_BASE_BSP	  (1ull << 8)
-#define APIC_BASE_ENABLE  (1ull << 11)
+#include "vcpu/x86/lapic.h"
 
 static int check_id(const struct vm *vm, u32 id)
 {
@@ -24,19 +21,16 @@ static int check_id(const struct vm *vm, u32 id)
 
 static void vcpu_init(struct vcpu *vcpu, struct vm *vm, u32 id)
 {
-	bool is_boot_cpu = id == vm->boot_cpu_id;
-
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_mutex_init(&vcpu->wake_lock, NULL);
 	vcpu->wake_fd = -1;
 	vcpu->vm = vm;
 	vcpu->id = id;
+	vcpu->cpu->owner = vcpu;
+	vcpu->cpu->tsc_khz = vm_host_tsc_khz();
 	/* The others wait for the INIT and SIPI that only a local APIC delivers. */
-	vcpu->mp_state = vm->has_irqchip && !is_boot_cpu ? KVM_MP_STATE_UNINITIALIZED
-							 : KVM_MP_STATE_RUNNABLE;
-	vcpu->cpu->apic_base =
-		APIC_BASE_DEFAULT | APIC_BASE_ENABLE | (is_boot_cpu ? APIC_BASE_BSP : 0);
-	vcpu_lapic_reset(vcpu);
+	if (vcpu->cpu->lapic && id != vm->machine.boot_cpu_id)
+		vcpu->cpu->mp_state = X86_MP_UNINITIALIZED;
 }
 
 void vcpu_destroy(struct vcpu *vcpu)
@@ -49,6 +43,19 @@ void vcpu_destroy(struct vcpu *vcpu)
 }
 
 /* Our view of @fd's pages, and the CPU whose PIO page is the second of them. */
+static int create_cpu(struct vm *vm, struct vcpu *vcpu, u32 id)
+{
+	void *pio = (char *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+	int ret = x86_cpu_create(&vm->kvm, &vm->machine, id, pio, &vcpu->cpu);
+
+	if (ret || !vm->has_irqchip)
+		return ret;
+	ret = x86_lapic_create(vcpu->cpu);
+	if (ret)
+		x86_cpu_destroy(vcpu->cpu);
+	return ret;
+}
+
 static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
 {
 	struct vcpu *vcpu = mmu_host_alloc(sizeof(*vcpu));
@@ -63,8 +70,7 @@ static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
 		return (int)map;
 	}
 	vcpu->run = hva_to_ptr((hva_t)map);
-	ret = x86_cpu_create(&vm->kvm, &vm->machine, id,
-			     (char *)vcpu->run + KVM_PIO_PAGE_OFFSET * PAGE_SIZE, &vcpu->cpu);
+	ret = create_cpu(vm, vcpu, id);
 	if (ret) {
 		kvm_raw_munmap(vcpu->run, vm_vcpu_file_bytes(vm));
 		mmu_host_free(vcpu);

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
 #include "vcpu/x86/flags.h"
+#include "vcpu/x86/lapic.h"
 
 /* What one turn of the CPU leads to. */
 enum turn {
@@ -189,16 +190,7 @@ static enum turn exit_mmio(struct vcpu *vcpu)
 	struct x86_mmio *mmio = &vcpu->cpu->mmio;
 	struct x86_mmio_frag *frag = &mmio->frag[mmio->done];
 	struct kvm_run *run = vcpu->run;
-	bool unsupported;
 
-	if (vcpu_lapic_access(vcpu, frag, &unsupported)) {
-		if (!unsupported)
-			return TURN_AGAIN;
-		if (may_complain())
-			dprintf(2, "kvmu: vcpu %u: local APIC register %#llx is not supported\n",
-				vcpu->id, (unsigned long long)(frag->gpa & (PAGE_SIZE - 1)));
-		return exit_emulation(vcpu, NULL, 0);
-	}
 	run->mmio.phys_addr = frag->gpa;
 	run->mmio.len = frag->len;
 	run->mmio.is_write = frag->is_write;
@@ -250,11 +242,8 @@ static enum turn exit_interrupted(struct vcpu *vcpu, long *ret)
  */
 static enum turn exit_hlt(struct vcpu *vcpu)
 {
-	if (vcpu->vm->has_irqchip) {
-		vcpu->mp_state = KVM_MP_STATE_HALTED;
+	if (vcpu->cpu->lapic)
 		return TURN_AGAIN;
-	}
-	vcpu->cpu->halted = false;
 	return leave(vcpu, KVM_EXIT_HLT);
 }
 
@@ -319,21 +308,34 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 
 /* ---- running ----------------------------------------------------------------- */
 
-/* Awake again?  NMIs and interrupts wake a halted CPU; nothing here wakes one that waits for SIPI.
- */
-static bool wakes(const struct vcpu *vcpu)
+/* INIT, SIPI, an interrupt: does the CPU run again? */
+static bool wakes(struct vcpu *vcpu)
 {
-	const struct x86_cpu *cpu = vcpu->cpu;
+	struct x86_cpu *cpu = vcpu->cpu;
 
-	return cpu->nmi_pending || (cpu->interrupt.pending && (cpu->rflags & X86_EFLAGS_IF));
+	atomic_and(&cpu->vcpu.requests, ~(u32)KVM_REQ_EVENT);
+	x86_cpu_serve_events(cpu);
+	if (cpu->mp_state == X86_MP_HALTED && x86_lapic_wakes(cpu)) {
+		cpu->lapic->unhalted = false;
+		cpu->mp_state = X86_MP_RUNNABLE;
+	}
+	return cpu->mp_state == X86_MP_RUNNABLE;
 }
 
 static enum turn sleep_turn(struct vcpu *vcpu, long *ret)
 {
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED && wakes(vcpu)) {
-		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-		vcpu->cpu->halted = false;
-		kvm_stat_add(&vcpu->cpu->vcpu.stat.halt_wakeup, 1);
+	bool was_uninitialized = vcpu->cpu->mp_state == X86_MP_UNINITIALIZED;
+	bool was_halted = vcpu->cpu->mp_state == X86_MP_HALTED;
+	bool awake = wakes(vcpu);
+
+	/* KVM ends the run of a vCPU that has just had its first INIT. */
+	if (was_uninitialized && vcpu->cpu->mp_state != X86_MP_UNINITIALIZED) {
+		*ret = -EAGAIN;
+		return TURN_RETURN;
+	}
+	if (awake) {
+		if (was_halted)
+			kvm_stat_add(&vcpu->cpu->vcpu.stat.halt_wakeup, 1);
 		return TURN_AGAIN;
 	}
 	if (vcpu_signal_pending(vcpu))
@@ -348,7 +350,7 @@ static enum turn sleep_turn(struct vcpu *vcpu, long *ret)
 
 static enum turn run_turn(struct vcpu *vcpu, long *ret)
 {
-	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+	if (vcpu->cpu->mp_state != X86_MP_RUNNABLE)
 		return sleep_turn(vcpu, ret);
 	return handle_exit(vcpu, x86_cpu_run(vcpu->cpu, false), ret);
 }
@@ -377,7 +379,7 @@ static long complete_only(struct vcpu *vcpu)
 	long ret = 0;
 	enum x86_exit exit;
 
-	if (vcpu->mp_state != KVM_MP_STATE_RUNNABLE)
+	if (vcpu->cpu->mp_state != X86_MP_RUNNABLE)
 		return -EINTR;
 	do {
 		exit = x86_cpu_run(vcpu->cpu, true);
@@ -403,16 +405,14 @@ static long run_vcpu(struct vcpu *vcpu)
 long do_run(struct ioctl_call *call)
 {
 	struct vcpu *vcpu = call->vcpu;
-	sigset_t saved;
 	long ret;
 
 	if (call->arg || !sync_masks_valid(vcpu->run))
 		return -EINVAL;
-	vcpu_signals_enter(vcpu, &saved);
+	vcpu_signals_choose(vcpu);
 	vcpu_set_running(vcpu);
 	ret = run_vcpu(vcpu);
 	vcpu_set_running(NULL);
-	vcpu_signals_leave(&saved);
 	kvm_stat_add(&vcpu->cpu->vcpu.stat.fpu_reload, 1);
 	return ret;
 }

@@ -5,11 +5,14 @@
  * All are blocked while guest code runs, so that no handler of the program
  * runs in the middle of our state; what is pending is polled without taking
  * it, and ends the run.  The handler then runs when the old mask comes back,
- * which is before the ioctl returns, as with KVM.  A signal that
+ * which is before the ioctl returns, as with KVM, and after the last lock is
+ * gone: a handler need not return.  A signal that
  * KVM_SET_SIGNAL_MASK unblocks only for the run stays pending.
  */
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
@@ -54,21 +57,47 @@ static u64 bit_of(int sig)
 #define SYNCHRONOUS \
 	(bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGILL) | bit_of(SIGFPE) | bit_of(SIGTRAP))
 
-void vcpu_signals_enter(struct vcpu *vcpu, sigset_t *saved)
-{
-	u64 block = ~SYNCHRONOUS;
-	sigset_t set;
+/*
+ * The C library's own two.  The first cancels a thread: its handler may end
+ * the thread on the spot, so that it has to wait as any other.  The second
+ * makes setuid() true for all threads and must not wait.
+ */
+#define SIGNAL_CANCEL 32
+#define SIGNAL_SETXID 33
 
-	sigemptyset(&set);
-	memcpy(&set, &block, sizeof(block));
-	/* The C library keeps its own two signals out of this. */
-	pthread_sigmask(SIG_SETMASK, &set, saved);
-	vcpu->wait_mask = vcpu->has_signal_mask ? vcpu->signal_mask : *saved;
+static TLS_FAST u64 mask_outside;
+
+static void set_mask(const u64 *mask, u64 *old)
+{
+	/* Not pthread_sigmask(), which leaves the two alone. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, old, sizeof(*mask));
 }
 
-void vcpu_signals_leave(const sigset_t *saved)
+void vcpu_signals_block(void)
 {
-	pthread_sigmask(SIG_SETMASK, saved, NULL);
+	static TLS_FAST bool entered_rcu;
+	const u64 block = ~(SYNCHRONOUS | bit_of(SIGNAL_SETXID));
+
+	/* A thread's first time changes the mask by the C library's function, and back. */
+	if (unlikely(!entered_rcu)) {
+		mmu_host_rcu_read_lock();
+		mmu_host_rcu_read_unlock();
+		entered_rcu = true;
+	}
+	set_mask(&block, &mask_outside);
+}
+
+void vcpu_signals_restore(void)
+{
+	set_mask(&mask_outside, NULL);
+}
+
+void vcpu_signals_choose(struct vcpu *vcpu)
+{
+	if (vcpu->has_signal_mask)
+		vcpu->wait_mask = vcpu->signal_mask;
+	else
+		memcpy(&vcpu->wait_mask, &mask_outside, sizeof(mask_outside));
 }
 
 /* ---- what would interrupt a system call -------------------------------------- */
@@ -83,6 +112,8 @@ static enum effect effect_of(int sig)
 {
 	struct sigaction act;
 
+	if (sig == SIGNAL_CANCEL)
+		return EFFECT_HANDLER;
 	if (sigaction(sig, NULL, &act) || act.sa_handler == SIG_IGN)
 		return EFFECT_IGNORED;
 	if (act.sa_handler != SIG_DFL)

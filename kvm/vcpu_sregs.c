@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/assert.h"
 #include "kvm/ioctl_table.h"
+#include "vcpu/x86/lapic.h"
 
 static struct kvm_segment segment_out(const struct x86_segment *seg)
 {
@@ -76,18 +78,6 @@ void vcpu_sregs_read(struct vcpu *vcpu, struct kvm_sregs *sregs)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-#define APIC_BASE_BSP	 BIT_ULL(8)
-#define APIC_BASE_X2APIC BIT_ULL(10)
-#define APIC_BASE_ENABLE BIT_ULL(11)
-
-/* x2APIC mode is not there, and no address beyond what the guest has. */
-static bool apic_base_valid(const struct x86_cpu *cpu, u64 apic_base)
-{
-	u64 address_bits = GENMASK_ULL(cpu->maxphyaddr - 1, 12);
-
-	return !(apic_base & ~(address_bits | APIC_BASE_BSP | APIC_BASE_ENABLE));
-}
-
 /* Long mode and CS must agree (SDM vol. 3, 5.2.1 and 26.3.1.2). */
 static bool mode_consistent(const struct kvm_sregs *sregs)
 {
@@ -101,7 +91,7 @@ static bool mode_consistent(const struct kvm_sregs *sregs)
 
 static bool sregs_valid(const struct vcpu *vcpu, const struct kvm_sregs *sregs)
 {
-	return mode_consistent(sregs) && apic_base_valid(vcpu->cpu, sregs->apic_base) &&
+	return mode_consistent(sregs) && x86_apic_base_valid(vcpu->cpu, sregs->apic_base) &&
 	       x86_sregs_valid(vcpu->cpu, sregs->cr0, sregs->cr3, sregs->cr4, sregs->efer);
 }
 
@@ -127,9 +117,10 @@ static void write_common(struct x86_cpu *cpu, const struct kvm_sregs *sregs)
 	cpu->cr2 = sregs->cr2;
 	cpu->cr3 = sregs->cr3;
 	cpu->cr4 = sregs->cr4;
-	cpu->cr8 = sregs->cr8 & 15;
+	x86_set_cr8(cpu, sregs->cr8);
 	cpu->efer = sregs->efer;
-	cpu->apic_base = sregs->apic_base;
+	/* Checked with the others: it cannot fail any more. */
+	KVMU_BUG_ON(x86_set_apic_base(cpu, sregs->apic_base, true));
 	write_segments(cpu, sregs);
 }
 

@@ -20,24 +20,18 @@
 #define KVM_MAX_VCPU_IDS 4096u
 #define VCPU_MMAP_BYTES	 (3 * PAGE_SIZE) /* kvm_run, PIO data, coalesced MMIO */
 
-/* Register page of a local APIC: one 32-bit register every 16 bytes (SDM vol. 3, 11.4.1). */
-#define LAPIC_REGS (KVM_APIC_REG_SIZE / 16)
-
 struct vcpu {
 	pthread_mutex_t lock; /* one ioctl at a time, KVM_RUN included */
 	struct vm *vm;
 	struct x86_cpu *cpu;
 	struct kvm_run *run; /* our view of the pages behind the descriptor */
 	u32 id;
-	u32 mp_state;
 	bool has_run;
 	bool hypercall_pending; /* the program has it; its answer comes with the next run */
 
 	bool has_signal_mask;
 	sigset_t signal_mask; /* KVM_SET_SIGNAL_MASK: in force during KVM_RUN */
 	sigset_t wait_mask;   /* during KVM_RUN: what the program keeps blocked */
-
-	u32 lapic[LAPIC_REGS];
 
 	pthread_mutex_t wake_lock;
 	int wake_fd; /* eventfd while the thread sleeps in a halt, else -1 */
@@ -50,8 +44,8 @@ struct vm {
 	u32 generation; /* of the process: a child of fork finds another */
 	pthread_mutex_t lock;
 	bool has_irqchip;
-	u32 boot_cpu_id;
-	u32 max_vcpu_ids; /* 0: not limited by KVM_ENABLE_CAP */
+	bool x2apic_ids_32bit; /* KVM_GET_LAPIC, KVM_SET_LAPIC and messages */
+	u32 max_vcpu_ids;      /* 0: not limited by KVM_ENABLE_CAP */
 	u32 nr_vcpus;
 	u64 exit_hypercalls; /* bit per number: the program carries these out */
 	s64 clock_offset;    /* guest's kvmclock minus CLOCK_MONOTONIC, ns */
@@ -96,13 +90,17 @@ void vm_clock_start(struct vm *vm);
 
 /* ---- running (vcpu_run.c, vcpu_block.c, vcpu_signal.c) --------------------------------------- */
 
-/* Sleep until a signal, a request or a wake-up. */
+/* Sleep until a signal, a request, a wake-up or the local APIC's timer. */
 void vcpu_block(struct vcpu *vcpu);
 void vcpu_wake_up(struct vcpu *vcpu);
 
-/* Block signals for guest mode; remember what the program wants blocked. */
-void vcpu_signals_enter(struct vcpu *vcpu, sigset_t *saved);
-void vcpu_signals_leave(const sigset_t *saved);
+/*
+ * Around all of KVM_RUN: block signals, and let them come.  choose: in between, what the program
+ * wants blocked meanwhile.
+ */
+void vcpu_signals_block(void);
+void vcpu_signals_restore(void);
+void vcpu_signals_choose(struct vcpu *vcpu);
 /* Is a signal pending that would interrupt a system call of the program? */
 bool vcpu_signal_pending(struct vcpu *vcpu);
 
@@ -117,10 +115,8 @@ void vcpu_set_running(struct vcpu *vcpu);
 bool vcpu_hypercall(struct vcpu *vcpu);
 void vcpu_hypercall_answered(struct vcpu *vcpu);
 
-/* Handle the MMIO access @cpu left with when it is the local APIC's; false: not ours. */
-bool vcpu_lapic_access(struct vcpu *vcpu, struct x86_mmio_frag *frag, bool *unsupported);
-void vcpu_lapic_reset(struct vcpu *vcpu);
-bool vcpu_lapic_covers(const struct vcpu *vcpu, gpa_t gpa);
+/* What the VM's CPUs ask of us (vcpu_lapic.c). */
+extern const struct x86_machine_ops vm_machine_ops;
 
 /* ---- shared between register handlers -------------------------------------------------------- */
 

@@ -113,6 +113,8 @@ static struct vm *vm_alloc(u64 type)
 	vm->kvm.dirty.eager_split = kvm_param(KVM_PARAM_EAGER_PAGE_SPLIT);
 	vm->refs = 1;
 	vm->generation = live.generation;
+	vm->machine.ops = &vm_machine_ops;
+	vm->machine.apic_bus_ns = 1;
 	vm_clock_start(vm);
 	return vm;
 }
@@ -196,7 +198,7 @@ long do_set_boot_cpu_id(struct ioctl_call *call)
 		return -EBUSY;
 	if (call->arg >= nr_vcpu_ids(call->vm))
 		return -EINVAL;
-	call->vm->boot_cpu_id = (u32)call->arg;
+	call->vm->machine.boot_cpu_id = (u32)call->arg;
 	return 0;
 }
 

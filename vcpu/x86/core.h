@@ -297,6 +297,8 @@ void x86_decode_raise(struct x86_op *op, enum x86_exception vector);
 void x86_deliver_exception(struct x86_cpu *cpu);
 /* NMI or interrupt if one can be taken now; true: state changed. */
 bool x86_take_interrupt(struct x86_cpu *cpu);
+/* Is there an NMI or an interrupt that ends a HLT? */
+bool x86_would_wake(struct x86_cpu *cpu);
 bool x86_interrupts_open(const struct x86_cpu *cpu);
 /* Through the IDT.  @event as struct x86_event says; unwinds on faults. */
 void x86_vector_through_idt(struct x86_cpu *cpu, const struct x86_event *event, bool external);

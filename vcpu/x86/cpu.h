@@ -30,6 +30,9 @@ void x86_cpu_destroy(struct x86_cpu *cpu);
  */
 enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit);
 
+/* While the CPU sleeps: take note of what the local APIC has got.  See cpu->mp_state. */
+void x86_cpu_serve_events(struct x86_cpu *cpu);
+
 /* Supplied by the owner: is there a reason outside (a signal) to leave guest code? */
 bool x86_cpu_host_pending(struct x86_cpu *cpu);
 

@@ -26,6 +26,7 @@ struct x86_cpu;
 struct x86_op;
 struct x86_tlb;
 struct x86_code_cache;
+struct x86_lapic;
 
 /*
  * Execute one operation; returns the next one, or NULL to leave the block
@@ -184,10 +185,10 @@ enum x86_mode {
 
 /* Why x86_cpu_run() came back. */
 enum x86_exit {
-	X86_EXIT_NONE = 0, /* internal: go on */
-	X86_EXIT_IO,	   /* cpu->pio */
-	X86_EXIT_MMIO,	   /* cpu->mmio */
-	X86_EXIT_HLT,
+	X86_EXIT_NONE = 0,   /* internal: go on */
+	X86_EXIT_IO,	     /* cpu->pio */
+	X86_EXIT_MMIO,	     /* cpu->mmio */
+	X86_EXIT_HLT,	     /* mp_state says what for, if there is a local APIC */
 	X86_EXIT_SHUTDOWN,   /* triple fault */
 	X86_EXIT_INTR,	     /* KVM_REQ_KICK or a signal: return -EINTR */
 	X86_EXIT_IRQ_WINDOW, /* interrupts can be injected now and the caller asked to know */
@@ -258,6 +259,14 @@ struct x86_x87 {
 	u8 st[8][16]; /* 80-bit values, as FXSAVE stores them */
 };
 
+/* What the CPU waits for; the KVM API's KVM_MP_STATE_*.  Only with a local APIC does it wait. */
+enum x86_mp_state {
+	X86_MP_RUNNABLE,
+	X86_MP_UNINITIALIZED, /* INIT, then SIPI */
+	X86_MP_INIT_RECEIVED, /* SIPI */
+	X86_MP_HALTED,	      /* an interrupt */
+};
+
 struct x86_event {
 	bool pending;
 	bool has_error_code;
@@ -322,11 +331,14 @@ struct x86_cpu {
 	struct x86_dtable gdt, idt;
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[8];
-	u64 pdptr[4]; /* PAE: loaded with CR3 */
-	u64 apic_base;
+	u64 pdptr[4];		 /* PAE: loaded with CR3 */
+	u64 apic_base;		 /* read by other CPUs too: atomic */
+	struct x86_lapic *lapic; /* NULL: the owner has no use for one */
+	enum x86_mp_state mp_state;
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat, misc_enable, tsc_aux, tsc_offset, tsc_adjust, smbase;
+	u64 tsc_khz; /* of the guest's TSC */
 	u64 platform_info, hwcr, power_ctl;
 	u64 mtrr[28]; /* msr.c: stored, without effect */
 	struct x86_x87 x87;
@@ -337,7 +349,6 @@ struct x86_cpu {
 	bool nmi_pending, nmi_masked;
 	bool sti_shadow, ss_shadow; /* one-instruction interrupt shadows */
 	bool want_irq_window;	    /* user space asked to be told */
-	bool halted;
 
 	/* ---- exits ---------------------------------------------------------------- */
 	enum x86_exit exit;
@@ -350,6 +361,7 @@ struct x86_cpu {
 
 	/* ---- guest-visible identity ------------------------------------------------ */
 	struct x86_machine *machine; /* the owner's, shared by the VM's CPUs */
+	void *owner;		     /* the owner's own object */
 	struct x86_cpuid_entry cpuid[X86_MAX_CPUID];
 	u32 nr_cpuid;
 	bool enforce_pv_features; /* refuse what CPUID 0x40000001 does not offer */

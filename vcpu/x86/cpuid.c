@@ -46,9 +46,10 @@
 	(BIT_ULL(2) | BIT_ULL(3) | BIT_ULL(4) | BIT_ULL(5) | BIT_ULL(6) | BIT_ULL(7) |     \
 	 BIT_ULL(8) | BIT_ULL(9) | BIT_ULL(11) | BIT_ULL(12) | BIT_ULL(13) | BIT_ULL(14) | \
 	 BIT_ULL(15) | BIT_ULL(16) | BIT_ULL(17) | BIT_ULL(19) | LEAF1_EDX_X87 | LEAF1_EDX_SSE)
-/* CX16, MOVBE, RDRAND, HYPERVISOR */
-#define LEAF1_ECX \
-	(BIT_ULL(13) | BIT_ULL(22) | BIT_ULL(30) | BIT_ULL(31) | LEAF1_ECX_SSE | LEAF1_ECX_POPCNT)
+/* CX16, X2APIC, MOVBE, RDRAND, HYPERVISOR */
+#define LEAF1_ECX                                                                              \
+	(BIT_ULL(13) | BIT_ULL(21) | BIT_ULL(22) | BIT_ULL(30) | BIT_ULL(31) | LEAF1_ECX_SSE | \
+	 LEAF1_ECX_POPCNT)
 /* FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, RDSEED, SMAP, CLFLUSHOPT, CLWB */
 #define LEAF7_EBX                                                                        \
 	(BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(7) | BIT_ULL(9) | BIT_ULL(10) | BIT_ULL(18) | \

@@ -10,6 +10,7 @@
 
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/exec_int.h"
+#include "vcpu/x86/lapic.h"
 
 static void require_cpl0(struct x86_cpu *cpu, const struct x86_op *op)
 {
@@ -70,7 +71,7 @@ static bool write_cr(struct x86_cpu *cpu, unsigned int cr, u64 value)
 	case 8:
 		if (value > 15)
 			return false;
-		cpu->cr8 = value;
+		x86_set_cr8(cpu, value);
 		return true;
 	default:
 		x86_raise(cpu, X86_UD);
@@ -605,10 +606,10 @@ X86_HANDLER(hlt_op)
 {
 	require_cpl0(cpu, op);
 	x86_done(cpu, op);
-	if ((cpu->nmi_pending && !cpu->nmi_masked) ||
-	    (cpu->interrupt.pending && (cpu->rflags & X86_EFLAGS_IF)))
+	if (x86_would_wake(cpu))
 		return NULL;
-	cpu->halted = true;
+	if (cpu->lapic)
+		cpu->mp_state = X86_MP_HALTED;
 	cpu->exit = X86_EXIT_HLT;
 	return NULL;
 }

@@ -9,6 +9,7 @@
  */
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/flags.h"
+#include "vcpu/x86/lapic.h"
 
 enum gate_type {
 	GATE_TASK = 5,
@@ -297,7 +298,6 @@ void x86_vector_through_idt(struct x86_cpu *cpu, const struct x86_event *event, 
 			protected_mode(cpu, &d);
 	}
 	x86_update_mode(cpu);
-	cpu->halted = false;
 }
 
 /* ---- taking interrupts ------------------------------------------------------- */
@@ -320,8 +320,31 @@ static void deliver(struct x86_cpu *cpu, u8 vector)
 	x86_code_changed(cpu);
 }
 
+/* As KVM does: what the APIC gives up is held until its delivery has succeeded. */
+static void fetch_interrupt(struct x86_cpu *cpu)
+{
+	int vector = x86_lapic_highest(cpu);
+
+	if (vector < 0)
+		return;
+	x86_lapic_accept(cpu, (u8)vector);
+	cpu->interrupt = (struct x86_event){.pending = true, .vector = (u8)vector};
+}
+
+bool x86_would_wake(struct x86_cpu *cpu)
+{
+	if (cpu->nmi_pending && !cpu->nmi_masked)
+		return true;
+	if (!(cpu->rflags & X86_EFLAGS_IF))
+		return false;
+	return cpu->interrupt.pending || (cpu->lapic && x86_lapic_highest(cpu) >= 0);
+}
+
 bool x86_take_interrupt(struct x86_cpu *cpu)
 {
+	if (cpu->lapic && atomic_peek(&cpu->lapic->irr_pending) && !cpu->interrupt.pending &&
+	    x86_interrupts_open(cpu))
+		fetch_interrupt(cpu);
 	if (unlikely(cpu->nmi_pending) && !cpu->nmi_masked && !cpu->ss_shadow && !cpu->sti_shadow) {
 		deliver(cpu, X86_NMI);
 		kvm_stat_add(&cpu->vcpu.stat.nmi_injections, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the CPUs of one VM share besides memory: the settings that the owner
- * (kvm/) makes for all of them.  Zeroed, it is a machine as KVM creates one.
+ * (kvm/) makes for all of them.
  *
  * The owner writes under a lock of its own, vCPUs read at any time: single
  * words, read through atomic_peek(), and no order among them.
@@ -21,7 +21,21 @@ enum x86_quirk {
 	X86_QUIRK_MWAIT_NEVER_UD_FAULTS = 1u << 6,
 };
 
+struct x86_cpu;
+
+/* What the CPUs ask of their owner, from any of their threads. */
+struct x86_machine_ops {
+	u64 (*now_ns)(void);		   /* a clock that only goes forward */
+	void (*wake)(struct x86_cpu *cpu); /* it may sleep: it has a reason to run */
+	/* A level-triggered interrupt has ended; NULL: nobody wants to know. */
+	void (*eoi)(struct x86_cpu *cpu, u8 vector);
+};
+
 struct x86_machine {
+	const struct x86_machine_ops *ops; /* needed by local APICs only */
+	u64 apic_bus_ns;		   /* one tick of the APIC timer */
+	bool x2apic_literal_255;	   /* device messages to id 255 mean that CPU, not all */
+	u32 boot_cpu_id;
 	u64 disabled_quirks;	 /* enum x86_quirk */
 	bool hide_platform_info; /* reading MSR_PLATFORM_INFO is #GP for the guest */
 };

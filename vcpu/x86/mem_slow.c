@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/lapic.h"
 
 #define MAX_ACCESS 64
 
@@ -56,6 +57,10 @@ static struct x86_mmio_frag *next_frag(struct x86_cpu *cpu, gpa_t gpa, unsigned 
 
 static void mmio_read(struct x86_cpu *cpu, gpa_t gpa, void *buf, unsigned int bytes)
 {
+	if (x86_lapic_covers(cpu, gpa)) {
+		x86_lapic_mmio_read(cpu, gpa, buf, bytes);
+		return;
+	}
 	while (bytes) {
 		unsigned int len = bytes > 8 ? 8 : bytes;
 
@@ -68,6 +73,10 @@ static void mmio_read(struct x86_cpu *cpu, gpa_t gpa, void *buf, unsigned int by
 
 static void mmio_write(struct x86_cpu *cpu, gpa_t gpa, const void *buf, unsigned int bytes)
 {
+	if (x86_lapic_covers(cpu, gpa)) {
+		x86_lapic_mmio_write(cpu, gpa, buf, bytes);
+		return;
+	}
 	while (bytes) {
 		unsigned int len = bytes > 8 ? 8 : bytes;
 

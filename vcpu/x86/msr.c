@@ -7,6 +7,7 @@
  * user space read back what they wrote.
  */
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/lapic.h"
 
 enum msr_kind {
 	MSR_PLAIN,
@@ -15,6 +16,7 @@ enum msr_kind {
 	MSR_PAT,
 	MSR_APIC_BASE,
 	MSR_TSC,
+	MSR_TSC_DEADLINE,
 	MSR_TSC_ADJUST,
 	MSR_PLATFORM_INFO,
 	MSR_HWCR,
@@ -37,6 +39,7 @@ static const struct msr_row rows[] = {
 	STORED(0x10, MSR_TSC, tsc_offset),
 	STORED(0x3b, MSR_TSC_ADJUST, tsc_adjust),
 	STORED(0x1b, MSR_APIC_BASE, apic_base),
+	{0x6e0, MSR_TSC_DEADLINE, 0, 0},
 	STORED(0x174, MSR_PLAIN, sysenter_cs),
 	STORED(0x175, MSR_CANONICAL, sysenter_esp),
 	STORED(0x176, MSR_CANONICAL, sysenter_eip),
@@ -82,7 +85,7 @@ static const u32 saved[] = {
 	0x201,	    0x202,	0x203,	    0x204,	0x205,	    0x206,	0x207, 0x208,
 	0x209,	    0x20a,	0x20b,	    0x20c,	0x20d,	    0x20e,	0x20f, 0x250,
 	0x258,	    0x259,	0x268,	    0x269,	0x26a,	    0x26b,	0x26c, 0x26d,
-	0x26e,	    0x26f,	0xce,	    0x1fc,	0xc0010015,
+	0x26e,	    0x26f,	0xce,	    0x1fc,	0xc0010015, 0x6e0,
 };
 
 u32 x86_msr_list(const u32 **indices)
@@ -117,6 +120,11 @@ static u64 *storage(struct x86_cpu *cpu, const struct msr_row *row)
 	return (u64 *)(void *)((char *)cpu + row->at);
 }
 
+static bool is_x2apic(u32 index)
+{
+	return index >= X86_MSR_X2APIC_FIRST && index <= X86_MSR_X2APIC_LAST;
+}
+
 int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 {
 	const struct msr_row *row = find_row(index);
@@ -131,6 +139,8 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 		*value = 0x508; /* 8 variable ranges, fixed ones, write-combining */
 		return 0;
 	}
+	if (is_x2apic(index))
+		return x86_lapic_get_msr(cpu, index, value);
 	if (!row)
 		return -ENOENT;
 	switch (row->kind) {
@@ -138,7 +148,9 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 		*value = x86_read_tsc(cpu);
 		return 0;
 	case MSR_ZERO:
-		*value = 0;
+		return 0;
+	case MSR_TSC_DEADLINE:
+		*value = cpu->lapic ? x86_lapic_get_tsc_deadline(cpu) : 0;
 		return 0;
 	case MSR_PLATFORM_INFO:
 		if (!host && atomic_peek(&cpu->machine->hide_platform_info))
@@ -228,9 +240,11 @@ static int set_row(struct x86_cpu *cpu, const struct msr_row *row, u64 value, bo
 	case MSR_TSC_ADJUST:
 		return set_tsc(cpu, row, value, host);
 	case MSR_APIC_BASE:
-		if (value >> cpu->maxphyaddr || (value & 0x2ff))
-			return -EINVAL;
-		break;
+		return x86_set_apic_base(cpu, value, host);
+	case MSR_TSC_DEADLINE:
+		if (cpu->lapic)
+			x86_lapic_set_tsc_deadline(cpu, value);
+		return 0;
 	case MSR_ZERO:
 		return value && !host ? -EINVAL : 0;
 	case MSR_PLATFORM_INFO:
@@ -256,6 +270,8 @@ int x86_set_msr(struct x86_cpu *cpu, u32 index, u64 value, bool host)
 	}
 	if (index == MTRR_CAP)
 		return -EINVAL;
+	if (is_x2apic(index))
+		return x86_lapic_set_msr(cpu, index, value);
 	if (!row)
 		return -ENOENT;
 	/* Microcode updates are accepted and do nothing (SDM vol. 3, 11.11.6). */

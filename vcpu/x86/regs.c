@@ -13,6 +13,7 @@
 
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/flags.h"
+#include "vcpu/x86/lapic.h"
 
 #define CR0_DEFINED                                                                    \
 	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
@@ -266,10 +267,10 @@ static void reset_events(struct x86_cpu *cpu)
 	memset(&cpu->exception, 0, sizeof(cpu->exception));
 	memset(&cpu->interrupt, 0, sizeof(cpu->interrupt));
 	cpu->nmi_pending = cpu->nmi_masked = false;
-	cpu->sti_shadow = cpu->ss_shadow = cpu->halted = false;
+	cpu->sti_shadow = cpu->ss_shadow = false;
 	memset(&cpu->mmio, 0, sizeof(cpu->mmio));
 	cpu->pio.pending = cpu->pio.done = false;
-	memset(&cpu->run, 0, sizeof(cpu->run));
+	cpu->run = (struct x86_run_state){.granted = cpu->run.granted};
 }
 
 /* What INIT leaves alone and RESET does not. */
@@ -283,7 +284,9 @@ static void reset_cold(struct x86_cpu *cpu)
 	cpu->pat = 0x0007040600070406ull;
 	cpu->misc_enable = BIT_ULL(0); /* fast strings */
 	cpu->tsc_adjust = 0;
-	cpu->apic_base = 0xfee00000ull | BIT_ULL(11) | (cpu->vcpu.vcpu_id == 0 ? BIT_ULL(8) : 0);
+	cpu->apic_base = X86_APIC_BASE_DEFAULT | X86_APIC_BASE_ENABLE;
+	if (cpu->vcpu.vcpu_id == cpu->machine->boot_cpu_id)
+		cpu->apic_base |= X86_APIC_BASE_BSP;
 	cpu->smbase = 0x30000;
 	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
 	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
@@ -310,6 +313,8 @@ void x86_cpu_reset(struct x86_cpu *cpu, bool init)
 	memset(cpu->pdptr, 0, sizeof(cpu->pdptr));
 	if (!init)
 		reset_cold(cpu);
+	if (cpu->lapic)
+		x86_lapic_reset(cpu, init);
 	cpu->cpl = 0;
 	x86_cpu_state_changed(cpu);
 }
@@ -347,6 +352,7 @@ int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, vo
 void x86_cpu_destroy(struct x86_cpu *cpu)
 {
 	kvm_mmu_destroy_vcpu(&cpu->vcpu);
+	x86_lapic_destroy(cpu);
 	x86_tlb_destroy(cpu);
 	x86_code_destroy(cpu);
 	free(cpu);

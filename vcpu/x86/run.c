@@ -10,6 +10,7 @@
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/flags.h"
+#include "vcpu/x86/lapic.h"
 
 /* Instructions between two looks at the outside world: some 20 to 50 us of guest code. */
 #define POLL_INSTRUCTIONS 16384
@@ -76,6 +77,15 @@ static void take_answer(struct x86_cpu *cpu)
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
+void x86_cpu_serve_events(struct x86_cpu *cpu)
+{
+	if (!cpu->lapic)
+		return;
+	x86_lapic_serve_events(cpu);
+	if (cpu->mp_state != X86_MP_RUNNABLE)
+		cpu->exit = X86_EXIT_HLT;
+}
+
 static void serve(struct x86_cpu *cpu, u32 requests)
 {
 	if (requests & KVM_REQ_TLB_FLUSH) {
@@ -86,8 +96,10 @@ static void serve(struct x86_cpu *cpu, u32 requests)
 		cpu->run.nr_mmio_pages = 0;
 		kvm_stat_add(&cpu->vcpu.stat.tlb_flushes, 1);
 	}
-	if (requests & KVM_REQ_EVENT)
+	if (requests & KVM_REQ_EVENT) {
 		kvm_stat_add(&cpu->vcpu.stat.req_event, 1);
+		x86_cpu_serve_events(cpu);
+	}
 	if (requests & KVM_REQ_VM_DEAD) {
 		atomic_or(&cpu->vcpu.requests, (u32)KVM_REQ_VM_DEAD);
 		cpu->exit_errno = -EIO;
@@ -101,7 +113,7 @@ static void serve(struct x86_cpu *cpu, u32 requests)
 }
 
 /* An answered device access is completed before anything else: these wait for that. */
-#define CAN_WAIT ((u32)(KVM_REQ_KICK | KVM_REQ_DIRTY_RING_SOFT_FULL))
+#define CAN_WAIT ((u32)(KVM_REQ_KICK | KVM_REQ_EVENT | KVM_REQ_DIRTY_RING_SOFT_FULL))
 
 static u32 urgent(const struct x86_cpu *cpu)
 {
@@ -291,6 +303,8 @@ static void poll(struct x86_cpu *cpu)
 {
 	set_budget(cpu, POLL_INSTRUCTIONS);
 	x86_code_changed(cpu);
+	if (cpu->lapic)
+		x86_lapic_timer_poll(cpu);
 	if (x86_cpu_host_pending(cpu))
 		cpu->exit = X86_EXIT_INTR;
 }
@@ -337,7 +351,6 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 
 	cpu->exit = X86_EXIT_NONE;
 	cpu->op = NULL;
-	cpu->halted = false;
 	set_budget(cpu, -1); /* a signal may be pending already */
 	take_answer(cpu);
 	look_at_dirty_ring(cpu, immediate_exit);

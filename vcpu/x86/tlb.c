@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/lapic.h"
 
 #define TLB2_LG2  11
 #define TLB2_WAYS 4
@@ -194,6 +195,9 @@ static struct x86_place miss(struct x86_cpu *cpu, u64 addr, enum x86_access acce
 	case X86_WALK_VIOLATION:
 		x86_unwind(cpu, X86_UNWIND_EPT);
 	}
+	/* As on hardware the APIC's page comes before memory. */
+	if (unlikely(x86_lapic_covers(cpu, walk.gpa)) && access != X86_ACCESS_EXEC)
+		return (struct x86_place){.gpa = walk.gpa, .mmio = true};
 	if (!x86_ept_walk(cpu, walk.gpa, access, false, &leaf)) {
 		if (!known_mmio(cpu, walk.gpa, access))
 			x86_unwind(cpu, X86_UNWIND_EPT);
