@@ -105,13 +105,14 @@ static bool call_on(struct kvm_file *file, u32 request, u64 arg, long *ret)
 	return true;
 }
 
-/* The one call whose cost shows trusts the number. */
-static bool run_on(int fd, u64 arg, long *ret)
+/* Signals are let in when the last lock and the last reference are gone. */
+static bool call_interruptible(struct kvm_file *(*get)(int fd), int fd, u32 request, u64 arg,
+			       long *ret)
 {
 	bool ours;
 
 	vcpu_signals_block();
-	ours = call_on(kvm_file_get(fd), (u32)KVM_RUN, arg, ret);
+	ours = call_on(get(fd), request, arg, ret);
 	vcpu_signals_restore();
 	return ours;
 }
@@ -120,7 +121,10 @@ bool kvm_api_ioctl(int fd, u64 request, u64 arg, long *ret)
 {
 	if (likely(kvm_file_kind(fd) == KVM_FILE_NONE))
 		return false;
+	/* KVM_RUN is the one call whose cost shows; it trusts the number. */
 	if ((u32)request == (u32)KVM_RUN)
-		return run_on(fd, arg, ret);
+		return call_interruptible(kvm_file_get, fd, (u32)request, arg, ret);
+	if ((u32)request == (u32)KVM_PRE_FAULT_MEMORY)
+		return call_interruptible(kvm_file_get_checked, fd, (u32)request, arg, ret);
 	return call_on(kvm_file_get_checked(fd), (u32)request, arg, ret);
 }

@@ -63,15 +63,9 @@ long do_pre_fault_memory(struct ioctl_call *call)
 {
 	struct kvm_pre_fault_memory *range = call->data;
 	struct vcpu *vcpu = call->vcpu;
-	sigset_t saved;
-	int err;
 
 	if (range->flags || !range_is_sane(range))
 		return -EINVAL;
-	/* Blocked, a signal can be seen to be pending; KVM_RUN's own mask is not for here. */
-	vcpu_signals_enter(vcpu, &saved);
-	vcpu->wait_mask = saved;
-	err = map_range(vcpu, range);
-	vcpu_signals_leave(&saved);
-	return err;
+	vcpu_signals_choose(vcpu, false); /* KVM_RUN's own mask is not for here */
+	return map_range(vcpu, range);
 }

@@ -409,7 +409,7 @@ long do_run(struct ioctl_call *call)
 
 	if (call->arg || !sync_masks_valid(vcpu->run))
 		return -EINVAL;
-	vcpu_signals_choose(vcpu);
+	vcpu_signals_choose(vcpu, true);
 	vcpu_set_running(vcpu);
 	ret = run_vcpu(vcpu);
 	vcpu_set_running(NULL);

@@ -92,9 +92,9 @@ void vcpu_signals_restore(void)
 	set_mask(&mask_outside, NULL);
 }
 
-void vcpu_signals_choose(struct vcpu *vcpu)
+void vcpu_signals_choose(struct vcpu *vcpu, bool own_mask)
 {
-	if (vcpu->has_signal_mask)
+	if (own_mask && vcpu->has_signal_mask)
 		vcpu->wait_mask = vcpu->signal_mask;
 	else
 		memcpy(&vcpu->wait_mask, &mask_outside, sizeof(mask_outside));

@@ -95,12 +95,13 @@ void vcpu_block(struct vcpu *vcpu);
 void vcpu_wake_up(struct vcpu *vcpu);
 
 /*
- * Around all of KVM_RUN: block signals, and let them come.  choose: in between, what the program
- * wants blocked meanwhile.
+ * Around the calls that a signal interrupts: block signals, so that they can be
+ * seen, and let them come.  choose: in between, which of them count: those the
+ * program does not block, or with @own_mask what KVM_SET_SIGNAL_MASK says.
  */
 void vcpu_signals_block(void);
 void vcpu_signals_restore(void);
-void vcpu_signals_choose(struct vcpu *vcpu);
+void vcpu_signals_choose(struct vcpu *vcpu, bool own_mask);
 /* Is a signal pending that would interrupt a system call of the program? */
 bool vcpu_signal_pending(struct vcpu *vcpu);
 
