@@ -13,6 +13,7 @@
 
 #include "base/atomics.h"
 #include "base/bits.h"
+#include "base/mutant.h"
 
 _Noreturn void kvmu_bug(const char *file, int line, const char *what);
 void kvmu_warn(const char *file, int line, const char *what);

@@ -24,6 +24,9 @@
 #define atomic_publish(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define atomic_observe(p)    __atomic_load_n((p), __ATOMIC_ACQUIRE)
 
+/* Add to what only one thread writes at a time, and others may read. */
+#define atomic_tally(p, v)   atomic_poke((p), atomic_peek(p) + (v))
+
 #define atomic_add(p, v)	 __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define atomic_sub(p, v)	 __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
 #define atomic_or(p, v)		 __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)

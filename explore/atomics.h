@@ -33,7 +33,11 @@ enum explore_rmw {
 	EXPLORE_EXCHANGE,
 };
 
-u64 explore_load(const void *at, u8 bytes, const struct explore_site *site);
+/*
+ * @is_pointer: what it leads to is read next, without a step, so that others may
+ * come in between.
+ */
+u64 explore_load(const void *at, u8 bytes, bool is_pointer, const struct explore_site *site);
 void explore_store(void *at, u8 bytes, u64 value, enum explore_order order,
 		   const struct explore_site *site);
 /* The value before. */
@@ -57,7 +61,9 @@ void explore_relax(void);
 	})
 /* The type without const: what a conditional expression has. */
 #define EXPLORE_TYPE(p) __typeof__(0 ? *(p) : *(p))
-#define EXPLORE_BITS(v) ((u64)(uintptr_t)(v))
+/* GCC's pointer_type_class; clang says the same. */
+#define EXPLORE_IS_POINTER(v) (__builtin_classify_type(v) == 5)
+#define EXPLORE_BITS(v)	      ((u64)(uintptr_t)(v))
 
 #define EXPLORE_RMW(p, v, how)                                                                     \
 	({                                                                                         \
@@ -66,14 +72,16 @@ void explore_relax(void);
 		(EXPLORE_TYPE(p)) before_;                                                         \
 	})
 
-#define atomic_peek(p) \
-	((EXPLORE_TYPE(p))(uintptr_t)explore_load((p), sizeof(*(p)), EXPLORE_SITE(#p)))
+#define atomic_peek(p)                                                                         \
+	((EXPLORE_TYPE(p))(uintptr_t)explore_load((p), sizeof(*(p)), EXPLORE_IS_POINTER(*(p)), \
+						  EXPLORE_SITE(#p)))
 #define atomic_observe(p) atomic_peek(p)
 #define atomic_poke(p, v) \
 	explore_store((p), sizeof(*(p)), EXPLORE_BITS(v), EXPLORE_PLAIN, EXPLORE_SITE(#p))
 #define atomic_publish(p, v) \
 	explore_store((p), sizeof(*(p)), EXPLORE_BITS(v), EXPLORE_PUBLISH, EXPLORE_SITE(#p))
 
+#define atomic_tally(p, v)	 explore_count((p), sizeof(*(p)), EXPLORE_ADD, (u64)(v))
 #define atomic_add(p, v)	 explore_count((p), sizeof(*(p)), EXPLORE_ADD, (u64)(v))
 #define atomic_sub(p, v)	 explore_count((p), sizeof(*(p)), EXPLORE_SUB, (u64)(v))
 #define atomic_add_ordered(p, v) EXPLORE_RMW(p, v, EXPLORE_ADD)

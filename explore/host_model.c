@@ -77,6 +77,8 @@ static char *take_object(size_t bytes)
 	return objects + start;
 }
 
+#define FREED_BYTE 0xdb
+
 /* The size stands before what is handed out. */
 #define OBJECT_HEAD 64u
 
@@ -98,6 +100,8 @@ void mmu_host_free(void *ptr)
 		return;
 	memcpy(&bytes, (char *)ptr - OBJECT_HEAD, sizeof(bytes));
 	memory_forget(ptr, bytes);
+	/* Whoever still reads it shall not find what was there. */
+	memset(ptr, FREED_BYTE, bytes);
 }
 
 /* ---- program memory ------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/mutant.h"
 #include "explore/run.h"
 #include "explore/sched.h"
 #include "explore/trace.h"
@@ -28,6 +29,9 @@ static const char usage[] =
 	"  -m, --max N         stop a search after N schedules\n"
 	"      --shard K/N     the K-th (from 1) of N parts of the same search\n"
 	"      --replay LIST   one schedule, as a failure prints it\n"
+#ifdef KVMU_MUTANTS
+	"      --mutant NAME   with this mistake in the code; --list-mutants names them\n"
+#endif
 	"      --trace         show the steps of the last schedule, also without a failure\n"
 	"      --all           show reads too\n"
 	"      --html FILE     write the failing schedule as a page\n"
@@ -51,6 +55,34 @@ struct tally {
 };
 
 static struct search search;
+
+#ifdef KVMU_MUTANTS
+enum kvmu_mutant kvmu_mutant;
+
+static const struct {
+	const char *name, *what;
+} mutants[MUTANT_NR] = {
+#define MUTANT_TEXT(name, what) {#name, what},
+	{"NONE", "the code as it is"}, KVMU_MUTANT_LIST(MUTANT_TEXT)};
+
+static void list_mutants(void)
+{
+	for (u32 i = MUTANT_NONE + 1; i < MUTANT_NR; i++)
+		printf("%s\t%s\n", mutants[i].name, mutants[i].what);
+}
+
+static void choose_mutant(const char *name)
+{
+	for (u32 i = 0; i < MUTANT_NR; i++) {
+		if (strcmp(mutants[i].name, name) == 0) {
+			kvmu_mutant = (enum kvmu_mutant)i;
+			return;
+		}
+	}
+	fprintf(stderr, "kvmu: explore: no mutant '%s'\n", name);
+	exit(EXIT_USAGE);
+}
+#endif
 
 static double now(void)
 {
@@ -160,7 +192,7 @@ static bool explore(const char *path, const struct options *o, struct tally *tal
 
 /* ---- the command ------------------------------------------------------------------------ */
 
-enum { OPT_SHARD = 256, OPT_REPLAY, OPT_TRACE, OPT_ALL, OPT_HTML };
+enum { OPT_SHARD = 256, OPT_REPLAY, OPT_TRACE, OPT_ALL, OPT_HTML, OPT_MUTANT, OPT_LIST };
 
 static const struct option long_options[] = {
 	{"bound", required_argument, NULL, 'b'},
@@ -173,6 +205,10 @@ static const struct option long_options[] = {
 	{"trace", no_argument, NULL, OPT_TRACE},
 	{"all", no_argument, NULL, OPT_ALL},
 	{"html", required_argument, NULL, OPT_HTML},
+#ifdef KVMU_MUTANTS
+	{"mutant", required_argument, NULL, OPT_MUTANT},
+	{"list-mutants", no_argument, NULL, OPT_LIST},
+#endif
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -236,6 +272,14 @@ static void parse_option(int option, struct options *o)
 	case OPT_HTML:
 		o->html = optarg;
 		break;
+#ifdef KVMU_MUTANTS
+	case OPT_MUTANT:
+		choose_mutant(optarg);
+		break;
+	case OPT_LIST:
+		list_mutants();
+		exit(0);
+#endif
 	case 'q':
 		o->quiet = true;
 		break;
@@ -271,6 +315,7 @@ int main(int argc, char **argv)
 		fputs("kvmu: explore: no scenario; try 'kvmu explore --help'\n", stderr);
 		return EXIT_USAGE;
 	}
+	sched_catch_crashes();
 	if (!o.seed)
 		o.seed = (u64)time(NULL);
 	for (int i = optind; i < argc; i++) {

@@ -138,7 +138,7 @@ static bool delay(struct sched_thread *self, void *at, u8 bytes, u64 value,
 
 /* ---- the steps ----------------------------------------------------------------------- */
 
-u64 explore_load(const void *at, u8 bytes, const struct explore_site *site)
+u64 explore_load(const void *at, u8 bytes, bool is_pointer, const struct explore_site *site)
 {
 	u64 value;
 
@@ -148,6 +148,8 @@ u64 explore_load(const void *at, u8 bytes, const struct explore_site *site)
 	check_alive(at, site);
 	value = visible(sched.current, at, bytes);
 	trace_step(site, "reads", value);
+	if (is_pointer)
+		sched_point();
 	return value;
 }
 

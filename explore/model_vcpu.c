@@ -95,16 +95,22 @@ static bool translate(struct model_vcpu *v, gfn_t gfn, bool write, struct model_
 
 /* ---- the access ---------------------------------------------------------------------- */
 
-enum model_kind model_kinds[MODEL_TLB_ENTRIES];
+u32 model_converting[MODEL_TLB_ENTRIES];
 
-static bool is_of_the_wrong_kind(gfn_t gfn, const struct host_page *page)
+static bool is_of_the_wrong_kind(const struct kvm *kvm, gfn_t gfn, const struct host_page *page)
 {
-	return model_kinds[gfn] != MODEL_EITHER &&
-	       host_page_is_private(page) != (model_kinds[gfn] == MODEL_PRIVATE);
+	bool private;
+
+	if (model_converting[gfn])
+		return false;
+	sched_quiet(true);
+	private = kvm_mem_is_private(kvm, gfn);
+	sched_quiet(false);
+	return host_page_is_private(page) != private;
 }
 
 /* The oracle: what the translation leads to must still be the guest's. */
-static void touch(gfn_t gfn, hva_t hva, bool write)
+static void touch(const struct kvm *kvm, gfn_t gfn, hva_t hva, bool write)
 {
 	struct host_page *page;
 
@@ -119,10 +125,9 @@ static void touch(gfn_t gfn, hva_t hva, bool write)
 	else if (!page->resident)
 		sched_fail("guest page %llu is used, and its memory is not resident",
 			   (unsigned long long)gfn);
-	else if (is_of_the_wrong_kind(gfn, page))
-		sched_fail("guest page %llu is %s, and an access reached the other memory",
-			   (unsigned long long)gfn,
-			   model_kinds[gfn] == MODEL_PRIVATE ? "private" : "shared");
+	else if (is_of_the_wrong_kind(kvm, gfn, page))
+		sched_fail("an access to guest page %llu reaches memory of the other kind",
+			   (unsigned long long)gfn);
 	else if (write)
 		page->content++;
 }
@@ -192,7 +197,7 @@ void model_vcpu_access(struct model_vcpu *v, gfn_t gfn, bool write)
 	for (u32 faults = 0; faults < FAULTS_MAX; faults++) {
 		serve_requests(v);
 		if (translate(v, gfn, write, &entry)) {
-			touch(gfn, entry.hva, write);
+			touch(v->vcpu.kvm, gfn, entry.hva, write);
 			return;
 		}
 		if (!fault(v, gfn, write, &rounds))

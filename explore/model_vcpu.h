@@ -21,14 +21,8 @@ struct model_vcpu {
 	struct model_tlb_entry tlb[MODEL_TLB_ENTRIES]; /* by guest page */
 };
 
-/* What guest pages are by their attributes; MODEL_EITHER while that changes. */
-enum model_kind {
-	MODEL_SHARED,
-	MODEL_PRIVATE,
-	MODEL_EITHER,
-};
-
-extern enum model_kind model_kinds[MODEL_TLB_ENTRIES];
+/* Conversions of a guest page that are under way: meanwhile it may be either. */
+extern u32 model_converting[MODEL_TLB_ENTRIES];
 
 void model_vcpu_enter(struct model_vcpu *vcpu);
 void model_vcpu_leave(struct model_vcpu *vcpu);

@@ -71,6 +71,8 @@ static void change_memory(const struct scenario_op *op)
 	bool open = kvm_mmu_hva_change_begin(&kvm, HOST_PAGE_HVA(op->first),
 					     HOST_PAGE_HVA(op->last + 1));
 
+	/* The call itself comes some time after the bracket was opened. */
+	sched_point();
 	for (u32 i = op->first; i <= op->last; i++)
 		change_page(&host_pages[i], op->verb);
 	trace_note("the host has changed pages %u-%u", op->first, op->last);
@@ -81,16 +83,15 @@ static void change_memory(const struct scenario_op *op)
 
 static void convert(const struct scenario_op *op)
 {
-	bool to_private = op->verb == DO_PRIVATE;
 	int err;
 
 	for (u32 i = op->first; i <= op->last; i++)
-		model_kinds[i] = MODEL_EITHER;
+		model_converting[i]++;
 	err = kvm_set_memory_attributes(&kvm, op->first, op->last + 1,
-					to_private ? KVM_ATTRIBUTE_PRIVATE : 0);
+					op->verb == DO_PRIVATE ? KVM_ATTRIBUTE_PRIVATE : 0);
 	trace_note("conversion: %d", err);
-	for (u32 i = op->first; i <= op->last && !err; i++)
-		model_kinds[i] = to_private ? MODEL_PRIVATE : MODEL_SHARED;
+	for (u32 i = op->first; i <= op->last; i++)
+		model_converting[i]--;
 }
 
 static void punch(const struct scenario_op *op)
@@ -221,7 +222,7 @@ static void set_up(const struct scenario *scenario)
 {
 	host_reset(kvm.arena.pages_max);
 	memset(&kvm, 0, sizeof(kvm));
-	memset(model_kinds, 0, sizeof(model_kinds));
+	memset(model_converting, 0, sizeof(model_converting));
 	if (kvm_mmu_init_vm(&kvm) != 0)
 		sched_fail("setting up: the VM");
 	set_up_private_memory(scenario);
@@ -272,6 +273,8 @@ static void judge_end(const struct scenario *scenario)
 			kvm_mmu_destroy_vcpu(&vcpus[i].vcpu);
 	}
 	close_gmem();
+	if (kvm.has_private_mem && !host_pages[HOST_SHARED].gone)
+		sched_fail("something still holds the guest_memfd");
 	/* Warns, which fails the run, when a table page is left. */
 	kvm_mmu_uninit_vm(&kvm);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "explore/sched.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,22 @@ void sched_fail(const char *format, ...)
 		sched.current = NULL;
 		leave_for_good();
 	}
+}
+
+/* The code under test has crashed: that is an answer too. */
+static void crashed(int signal)
+{
+	sched_fail("the MMU's code crashes (signal %d)", signal);
+	abort();
+}
+
+void sched_catch_crashes(void)
+{
+	struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_NODEFER};
+
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGFPE, &action, NULL);
 }
 
 /* ---- who can go on ----------------------------------------------------------------- */
@@ -135,9 +152,14 @@ static void pass_on(bool may_stay)
 							   !may_stay)]]);
 }
 
+void sched_quiet(bool quiet)
+{
+	sched.quiet = quiet;
+}
+
 void sched_point(void)
 {
-	if (!sched.current)
+	if (!sched.current || sched.quiet)
 		return;
 	if (++sched.steps > SCHED_STEPS_MAX)
 		sched_fail("no end after %u steps", SCHED_STEPS_MAX);

@@ -55,6 +55,7 @@ struct sched {
 	struct search *search;
 	u64 writes;
 	u32 steps;
+	bool quiet;
 	bool failed;
 	char failure[512];
 	void *main_context;
@@ -63,11 +64,15 @@ struct sched {
 /* One at a time. */
 extern struct sched sched;
 
+/* Signals of a crash become failures of the schedule. */
+void sched_catch_crashes(void);
 void sched_reset(struct search *search);
 struct sched_thread *sched_add(const char *name, void (*body)(void *arg), void *arg);
 /* Run all threads to their ends, or to a failure. */
 void sched_run(void);
 
+/* An oracle reads through the code under test: no steps meanwhile. */
+void sched_quiet(bool quiet);
 /* Before a step that others can see. */
 void sched_point(void);
 /* This thread has written something. */

@@ -50,7 +50,7 @@ void trace_step(const struct explore_site *site, const char *verb, u64 value)
 {
 	struct trace_row *row;
 
-	if (!trace_on || !sched.current)
+	if (!trace_on || !sched.current || sched.quiet)
 		return;
 	row = new_row(strcmp(verb, "reads") ? TRACE_CHANGE : TRACE_READ, running());
 	row->file = site->file;

@@ -33,7 +33,7 @@ bool kvm_mmu_age_hva(struct kvm *kvm, hva_t start, hva_t end)
 	mmu_read_lock(&kvm->mmu_lock);
 	young = age_slots(kvm, start, end, &flush);
 	/* A translation that a vCPU keeps would be used without a trace in the tables. */
-	if (kvm_pgtable_flush_owed(&flush))
+	if (kvm_pgtable_flush_owed(&flush) && !KVMU_MUTANT(AGE_WITHOUT_FLUSH))
 		kvm_flush_remote_tlbs(kvm);
 	mmu_read_unlock(&kvm->mmu_lock);
 	return young;

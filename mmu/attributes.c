@@ -255,7 +255,7 @@ static struct kvm_retired begin_change(struct kvm *kvm, gfn_t start, gfn_t end)
 	kvm_mmu_invalidate_begin(kvm);
 	kvm_mmu_invalidate_range_add(kvm, start, end);
 	/* What lies beyond the tables has no translation. */
-	if (start < limit)
+	if (start < limit && !KVMU_MUTANT(CONVERT_WITHOUT_ZAP))
 		kvm_mmu_zap_and_flush(kvm, start, min_u64(end, limit));
 	retired = kvm_mmu_take_retired(kvm);
 	mmu_write_unlock(&kvm->mmu_lock);

@@ -130,7 +130,7 @@ void kvm_gmem_unbind(struct kvm_memory_slot *slot)
 	struct kvm_gmem *gmem = slot->gmem;
 	u32 at;
 
-	if (!gmem)
+	if (!gmem || KVMU_MUTANT(BINDING_OUTLIVES_SLOT))
 		return;
 	mmu_mutex_lock(&gmem->lock);
 	at = bound_before(gmem, slot->gmem_pgoff);
@@ -167,7 +167,9 @@ static bool invalidate_begin(struct kvm_gmem *gmem, u64 start, u64 end)
 			kvm_mmu_invalidate_begin(kvm);
 		found = true;
 		kvm_mmu_invalidate_range_add(kvm, slot->base_gfn + first, slot->base_gfn + last);
-		kvm_mmu_zap_gfn_range(kvm, slot->base_gfn + first, slot->base_gfn + last, &flush);
+		if (!KVMU_MUTANT(PUNCH_WITHOUT_ZAP))
+			kvm_mmu_zap_gfn_range(kvm, slot->base_gfn + first, slot->base_gfn + last,
+					      &flush);
 	}
 	if (kvm_pgtable_flush_owed(&flush))
 		kvm_flush_remote_tlbs(kvm);

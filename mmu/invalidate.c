@@ -29,7 +29,9 @@ void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end)
 	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
 	KVMU_WARN_ON_ONCE(kvm->mmu_invalidate_in_progress <= 0);
 
-	if (kvm->mmu_invalidate_range_start != INVALID_GFN) {
+	if (KVMU_MUTANT(RANGE_LEFT_OUT))
+		return;
+	if (kvm->mmu_invalidate_range_start != INVALID_GFN && !KVMU_MUTANT(RANGE_NOT_WIDENED)) {
 		start = min_u64(start, kvm->mmu_invalidate_range_start);
 		end = max_u64(end, kvm->mmu_invalidate_range_end);
 	}
@@ -40,6 +42,8 @@ void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end)
 void kvm_mmu_invalidate_end(struct kvm *kvm)
 {
 	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
+	if (KVMU_MUTANT(RANGE_TEST_AFTER_RESET))
+		atomic_poke(&kvm->mmu_invalidate_range_start, INVALID_GFN);
 	/* Before anything is reset: forgetting the range is a bug, but not a fatal one. */
 	KVMU_WARN_ON_ONCE(kvm->mmu_invalidate_range_start == INVALID_GFN);
 
@@ -48,9 +52,13 @@ void kvm_mmu_invalidate_end(struct kvm *kvm)
 	 * lock also sees the sequence moved (pairs with the read barrier in
 	 * retry_gfn()).
 	 */
-	atomic_poke(&kvm->mmu_invalidate_seq, kvm->mmu_invalidate_seq + 1);
-	barrier_write();
+	if (!KVMU_MUTANT(SEQ_NOT_MOVED) && !KVMU_MUTANT(SEQ_AFTER_BRACKET))
+		atomic_poke(&kvm->mmu_invalidate_seq, kvm->mmu_invalidate_seq + 1);
+	if (!KVMU_MUTANT(END_WITHOUT_BARRIER))
+		barrier_write();
 	atomic_poke(&kvm->mmu_invalidate_in_progress, kvm->mmu_invalidate_in_progress - 1);
+	if (KVMU_MUTANT(SEQ_AFTER_BRACKET))
+		atomic_poke(&kvm->mmu_invalidate_seq, kvm->mmu_invalidate_seq + 1);
 	KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0, kvm);
 	kvm_stat_add(&kvm->stat.invalidations, 1);
 }
@@ -60,16 +68,19 @@ static bool invalidation_covers(const struct kvm *kvm, gfn_t gfn)
 	gfn_t start = atomic_peek(&kvm->mmu_invalidate_range_start);
 
 	/* Between begin and the first range nothing is known: wait for all. */
-	if (start == INVALID_GFN)
+	if (start == INVALID_GFN || KVMU_MUTANT(RETRY_EVERYWHERE))
 		return true;
 	return gfn >= start && gfn < atomic_peek(&kvm->mmu_invalidate_range_end);
 }
 
 bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn)
 {
-	if (atomic_peek(&kvm->mmu_invalidate_in_progress) && invalidation_covers(kvm, gfn))
+	if (atomic_peek(&kvm->mmu_invalidate_in_progress) && invalidation_covers(kvm, gfn) &&
+	    !KVMU_MUTANT(OPEN_BRACKET_IGNORED))
 		return true;
 	barrier_read(); /* pairs with the write barrier in invalidate_end() */
+	if (KVMU_MUTANT(SEQ_SIGN))
+		return atomic_peek(&kvm->mmu_invalidate_seq) != (u64)(s64)(int)mmu_seq;
 	return atomic_peek(&kvm->mmu_invalidate_seq) != mmu_seq;
 }
 
@@ -107,6 +118,8 @@ static bool zap_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 		struct gfn_range range = kvm_hva_range_in_slot(slot, start, end);
 
 		kvm_mmu_zap_gfn_range(kvm, range.start, range.end, &flush);
+		if (KVMU_MUTANT(SECOND_SLOT_FORGOTTEN))
+			break;
 	}
 	return kvm_pgtable_flush_owed(&flush);
 }
@@ -120,8 +133,11 @@ bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end)
 	found = add_hva_ranges(kvm, start, end);
 	if (found) {
 		kvm->active_hva_changes++;
-		if (zap_hva_ranges(kvm, start, end))
+		if (zap_hva_ranges(kvm, start, end) && !KVMU_MUTANT(SKIP_FLUSH)) {
+			if (KVMU_MUTANT(FREE_BEFORE_FLUSH))
+				kvm_mmu_free_retired(kvm, kvm_mmu_take_retired(kvm));
 			kvm_flush_remote_tlbs(kvm);
+		}
 		retired = kvm_mmu_take_retired(kvm);
 	}
 	mmu_write_unlock(&kvm->mmu_lock);

@@ -208,7 +208,7 @@ static void lock_between_host_changes(struct kvm *kvm)
 {
 	for (unsigned int turn = 0;; turn++) {
 		mmu_write_lock(&kvm->mmu_lock);
-		if (!kvm->active_hva_changes)
+		if (!kvm->active_hva_changes || KVMU_MUTANT(SLOT_IN_OPEN_CHANGE))
 			return;
 		mmu_write_unlock(&kvm->mmu_lock);
 		mmu_host_wait_turn(turn);
@@ -235,7 +235,8 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 	/* Pairs with the observe in kvm_gfn_to_memslot(). */
 	atomic_publish(&kvm->memslots, update->set);
 	if (old && change != SLOT_FLAGS_ONLY) {
-		kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
+		if (!KVMU_MUTANT(SLOT_LEAVES_LEAVES))
+			kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
 		retired = kvm_mmu_take_retired(kvm);
 	}
 	if (old)
@@ -245,7 +246,7 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 
 	if (retired.first)
 		kvm_mmu_free_retired(kvm, retired);
-	else
+	else if (!KVMU_MUTANT(SLOT_FREED_AT_ONCE))
 		mmu_host_synchronize_rcu();
 	finish_update(update, before);
 }

@@ -319,7 +319,8 @@ void kvm_make_request(struct kvm_vcpu *vcpu, enum kvm_vcpu_request request);
 static inline void kvm_vcpu_enter_guest_mode(struct kvm_vcpu *vcpu)
 {
 	atomic_poke(&vcpu->mode, IN_GUEST_MODE);
-	barrier_full(); /* pairs with the one in kvm_flush_remote_tlbs() */
+	if (!KVMU_MUTANT(ENTER_WITHOUT_BARRIER))
+		barrier_full(); /* pairs with the one in kvm_flush_remote_tlbs() */
 }
 
 static inline void kvm_vcpu_leave_guest_mode(struct kvm_vcpu *vcpu)

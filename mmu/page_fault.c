@@ -66,7 +66,8 @@ static bool gfn_is_private(const struct kvm *kvm, gfn_t gfn)
 /* The access wants one kind of memory and the gfn is of the other. */
 static bool is_mismatch(const struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
-	return fault->is_private != gfn_is_private(vcpu->kvm, fault->gfn);
+	return !KVMU_MUTANT(MISMATCH_UNCHECKED) &&
+	       fault->is_private != gfn_is_private(vcpu->kvm, fault->gfn);
 }
 
 /* The vCPU asked for this gfn before, and no slot has come or gone since. */
@@ -207,7 +208,7 @@ static enum pg_level attributes_max_level(const struct kvm *kvm, gfn_t gfn, enum
 {
 	u64 attributes;
 
-	if (!kvm->has_private_mem)
+	if (!kvm->has_private_mem || KVMU_MUTANT(HUGE_ACROSS_ATTRIBUTES))
 		return level;
 	attributes = kvm_get_memory_attributes(kvm, gfn);
 	while (level > PG_LEVEL_4K) {
@@ -251,7 +252,8 @@ static enum kvm_ret_pf resolve_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault
 	enum kvm_ret_pf ret = RET_PF_RETRY;
 
 	mmu_host_rcu_read_lock();
-	fault->slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
+	if (!KVMU_MUTANT(SLOT_NOT_LOOKED_UP_AGAIN))
+		fault->slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
 	if (fault->slot) {
 		place_page(fault);
 		ret = RET_PF_CONTINUE;
@@ -315,6 +317,8 @@ static enum kvm_ret_pf faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 		return handle_error_pfn(vcpu, fault, err);
 	fault->pfn = hva_to_pfn(fault->hva);
 	fault->map_writable = fault->write && !(fault->slot_flags & KVM_SLOT_READONLY);
+	if (KVMU_MUTANT(WRITABLE_ROM))
+		fault->map_writable = true;
 	fault->req_level = mmu_host_resident_level(fault->hva, worthwhile_level(fault));
 	return RET_PF_CONTINUE;
 }
@@ -328,7 +332,10 @@ static enum kvm_ret_pf faultin_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault 
  */
 static bool is_page_fault_stale(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
-	if (vcpu->mmu->root_epoch != atomic_peek(&vcpu->kvm->root_epoch))
+	if (KVMU_MUTANT(DROP_STALE_TEST) || (KVMU_MUTANT(PRIVATE_NEVER_STALE) && fault->is_private))
+		return false;
+	if (vcpu->mmu->root_epoch != atomic_peek(&vcpu->kvm->root_epoch) &&
+	    !KVMU_MUTANT(EPOCH_IGNORED))
 		return true;
 	return kvm_mmu_invalidate_retry_gfn(vcpu->kvm, fault->mmu_seq, fault->gfn);
 }
@@ -393,8 +400,12 @@ static enum kvm_ret_pf map_unless_stale(struct kvm_vcpu *vcpu, struct kvm_page_f
 	struct kvm *kvm = vcpu->kvm;
 	enum kvm_ret_pf ret;
 
+	if (KVMU_MUTANT(STALE_TEST_UNLOCKED) && is_page_fault_stale(vcpu, fault))
+		return RET_PF_RETRY;
 	mmu_read_lock(&kvm->mmu_lock);
-	ret = is_page_fault_stale(vcpu, fault) ? RET_PF_RETRY : map_fault(vcpu, fault);
+	ret = !KVMU_MUTANT(STALE_TEST_UNLOCKED) && is_page_fault_stale(vcpu, fault)
+		      ? RET_PF_RETRY
+		      : map_fault(vcpu, fault);
 	mmu_read_unlock(&kvm->mmu_lock);
 	return ret;
 }
@@ -435,9 +446,12 @@ enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 	ret = resolve_slot(vcpu, fault);
 	if (ret == RET_PF_CONTINUE)
 		ret = faultin_pfn(vcpu, fault);
+	if (KVMU_MUTANT(SEQ_AFTER_LOOKUP))
+		fault->mmu_seq = atomic_peek(&kvm->mmu_invalidate_seq);
 	if (ret == RET_PF_CONTINUE)
 		ret = map_unless_stale(vcpu, fault);
-	put_page(fault);
+	if (!KVMU_MUTANT(PAGE_NOT_PUT) || ret != RET_PF_RETRY)
+		put_page(fault);
 	return ret;
 }
 

@@ -22,10 +22,15 @@ void kvm_flush_remote_tlbs(struct kvm *kvm)
 	struct kvm_vcpu *vcpu;
 	u32 i;
 
-	kvm_for_each_vcpu (i, vcpu, kvm)
+	kvm_for_each_vcpu (i, vcpu, kvm) {
+		if (KVMU_MUTANT(FLUSH_ONE_VCPU) && i)
+			break;
 		kvm_make_request(vcpu, KVM_REQ_TLB_FLUSH);
+	}
 	barrier_full(); /* pairs with kvm_vcpu_enter_guest_mode() */
 	kvm_for_each_vcpu (i, vcpu, kvm) {
+		if (KVMU_MUTANT(FLUSH_NOT_AWAITED))
+			continue;
 		for (unsigned int turn = 0; owes_flush_in_guest(vcpu); turn++)
 			mmu_host_wait_turn(turn);
 	}

@@ -66,7 +66,7 @@ struct kvm_vm_stat {
 /* For a figure that only one thread writes at a time. */
 static inline void kvm_stat_add(u64 *stat, u64 n)
 {
-	atomic_poke(stat, atomic_peek(stat) + n);
+	atomic_tally(stat, n);
 }
 
 /*

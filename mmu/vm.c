@@ -80,7 +80,8 @@ void kvm_mmu_free_retired(struct kvm *kvm, struct kvm_retired retired)
 {
 	if (!retired.first)
 		return;
-	mmu_host_synchronize_rcu();
+	if (!KVMU_MUTANT(FREE_WITHOUT_GRACE))
+		mmu_host_synchronize_rcu();
 	table_arena_free_list(&kvm->arena, &retired.first);
 }
 

@@ -56,7 +56,8 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 	ept_swap_roots(&kvm->pgt, &other);
 	/* The root first: pairs with kvm_mmu_reload(). */
 	atomic_publish(&kvm->root_epoch, kvm->root_epoch + 1);
-	kvm_flush_remote_tlbs(kvm);
+	if (!KVMU_MUTANT(ZAP_ALL_WITHOUT_FLUSH))
+		kvm_flush_remote_tlbs(kvm);
 	retired = kvm_mmu_take_retired(kvm);
 	kvm_stat_add(&kvm->stat.zapped_all, 1);
 	mmu_write_unlock(&kvm->mmu_lock);

@@ -194,6 +194,10 @@ void table_arena_free(struct table_arena *arena, void *table)
 {
 	struct table_chunk *empty;
 
+#ifdef KVMU_DEBUG
+	/* Whoever still walks it shall not find what was there. */
+	__builtin_memset(table, 0xdb, (size_t)1 << arena->page_lg2);
+#endif
 	arena_lock(arena);
 	empty = arena_put_locked(arena, table);
 	arena_unlock(arena);

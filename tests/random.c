@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+
+#include "base/mutant.h"
 
 u64 test_seed(const char *name)
 {
@@ -27,3 +30,21 @@ u64 test_scaled(u64 count)
 
 	return scale ? count * strtoull(scale, NULL, 0) / 100 + 1 : count;
 }
+
+#ifdef KVMU_MUTANTS
+enum kvmu_mutant kvmu_mutant;
+
+/* KVMU_MUTANT names the mistake to switch on. */
+__attribute__((constructor)) static void choose_mutant(void)
+{
+	static const char *const names[MUTANT_NR] = {
+#define MUTANT_NAME(name, what) [MUTANT_##name] = #name,
+		KVMU_MUTANT_LIST(MUTANT_NAME)};
+	const char *wanted = getenv("KVMU_MUTANT");
+
+	for (int i = MUTANT_NONE + 1; wanted && i < MUTANT_NR; i++) {
+		if (!strcmp(names[i], wanted))
+			kvmu_mutant = (enum kvmu_mutant)i;
+	}
+}
+#endif

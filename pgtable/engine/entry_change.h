@@ -163,6 +163,8 @@ pgt_inline void pgt_note_flush(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_
 		if (!new)
 			return; /* only an empty table page becomes absent */
 	}
+	if (KVMU_MUTANT(SHORT_FLUSH_RANGE))
+		end = start + PGT_PAGE_BYTES;
 	pgt_flush_add(owed, start, end, 1);
 }
 
@@ -190,13 +192,17 @@ pgt_inline int pgt_change_shared(const struct kvm_pgtable_visit_ctx *ctx, kvm_pt
 {
 	kvm_pte_t seen = ctx->old;
 
-	if (!ctx->old && !pgt_live_reserve(ctx->ptep))
+	if (!ctx->old && !KVMU_MUTANT(COUNT_NOT_RESERVED) && !pgt_live_reserve(ctx->ptep))
 		return -EAGAIN;
-	if (unlikely(!pgt_env_cmpxchg(ctx->ptep, &seen, new))) {
+	if (KVMU_MUTANT(STORE_IN_SHARED_WALK))
+		pgt_env_store(ctx->ptep, new);
+	else if (unlikely(!pgt_env_cmpxchg(ctx->ptep, &seen, new))) {
 		if (!ctx->old)
 			pgt_live_release(ctx->ptep);
 		return -EAGAIN;
 	}
+	if (!ctx->old && KVMU_MUTANT(COUNT_NOT_RESERVED))
+		(void)pgt_live_reserve(ctx->ptep);
 	if (!new)
 		pgt_live_release(ctx->ptep);
 	return 0;
@@ -215,9 +221,9 @@ pgt_inline int pgt_change_exclusive(const struct kvm_pgtable_visit_ctx *ctx, kvm
 
 	if (unlikely(mmu_writes && (to == PGT_TABLE || to == PGT_LOCKED_ENTRY)))
 		return pgt_env_cmpxchg(ctx->ptep, &seen, new) ? 0 : -EAGAIN;
-	if (!ctx->old != !new)
+	if (!ctx->old != !new || (new &&KVMU_MUTANT(COUNT_REPLACED_TWICE)))
 		pgt_live_adjust(ctx->ptep, new ? 1u : -1u);
-	if (mmu_writes && to == PGT_LEAF)
+	if (mmu_writes && to == PGT_LEAF && !KVMU_MUTANT(MARKS_LOST))
 		pgt_store_against_mmu(ctx->ptep, ctx->old, new, ctx->level);
 	else
 		pgt_env_store(ctx->ptep, new);
@@ -244,7 +250,8 @@ pgt_inline int pgt_entry_change(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte
 /* Does this change have to go through an absent entry and a flush? */
 pgt_inline bool pgt_must_break(kvm_pte_t old, kvm_pte_t new, unsigned int level)
 {
-	if (!FMT_BREAK_BEFORE_MAKE || !fmt_present(old, level) || !fmt_present(new, level))
+	if (!FMT_BREAK_BEFORE_MAKE || KVMU_MUTANT(SKIP_BREAK) || !fmt_present(old, level) ||
+	    !fmt_present(new, level))
 		return false;
 	if (pgt_is_table(old, level) || pgt_is_table(new, level))
 		return true;

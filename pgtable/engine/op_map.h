@@ -46,6 +46,8 @@ pgt_inline int pgt_map_leaf(const struct kvm_pgtable_visit_ctx *ctx, struct pgt_
 
 	if (ctx->old)
 		prot = (enum kvm_pgtable_prot)(prot | pgt_inherited_prot(ctx, hpa));
+	if (KVMU_MUTANT(FIRST_HPA_AGAIN))
+		hpa = data->map->hpa;
 	new = fmt_make_leaf(ctx->pgt, hpa, prot, ctx->level);
 	data->map->level = ctx->level;
 	if (new == ctx->old)

@@ -65,6 +65,8 @@ pgt_inline unsigned int pgt_unmap_run(struct kvm_pgtable_visit_ctx *ctx, unsigne
 	unsigned int first = nr, last = 0, leaves = 0;
 
 	for (unsigned int i = 0; i < nr && left; i++) {
+		if (KVMU_MUTANT(LAST_ENTRY_SKIPPED) && i && i + 1 == nr)
+			break;
 		kvm_pte_t old = atomic_peek(&ptep[i]);
 
 		if (!old)

@@ -78,7 +78,7 @@ pgt_inline enum pgt_verdict pgt_verdict(const struct pgt_code code,
 /* Read the entry again; a change by someone else is progress. */
 pgt_inline void pgt_reread(struct kvm_pgtable_visit_ctx *ctx, unsigned int *retries)
 {
-	kvm_pte_t now = pgt_env_load(ctx->ptep);
+	kvm_pte_t now = KVMU_MUTANT(RETRY_STALE_COPY) ? ctx->old : pgt_env_load(ctx->ptep);
 
 	if (now != ctx->old)
 		*retries = 0;
