@@ -6,19 +6,32 @@
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
+/* A leaf is never bigger than this, so that none sticks out of a range so aligned. */
+#define WIDEST_LEAF_PAGES pages_per_level(KVM_MMU_MAX_LEVEL)
+
+/*
+ * A block that sticks out of the range is split, so that the rest of it stays
+ * mapped.  Where no table page can be had for that, the whole block goes: what
+ * must go may not stay, and what need not go is faulted in again.
+ */
+static int unmap_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_flush *flush)
+{
+	int err = ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
+
+	if (likely(err != -ENOMEM))
+		return err;
+	start = align_down(start, WIDEST_LEAF_PAGES);
+	end = align_up(end, WIDEST_LEAF_PAGES);
+	return ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
+}
+
 void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_flush *flush)
 {
 	u64 before = flush->entries;
-	int err;
 
 	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
-	err = ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
-	/*
-	 * Ranges come from slots, which were checked, so only a block that sticks
-	 * out can fail here, for want of a table page.  To keep a translation that
-	 * must go is no option; the VM ends, the process does not.
-	 */
-	KVM_BUG_ON(err, kvm);
+	/* Ranges come from slots, which were checked. */
+	KVM_BUG_ON(unmap_range(kvm, start, end, flush), kvm);
 	kvm_stat_add(&kvm->stat.invalidated_leaves, flush->entries - before);
 }
 
