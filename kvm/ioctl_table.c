@@ -59,6 +59,10 @@ static const struct ioctl_entry vm_calls[] = {
 	ENTRY(KVM_SET_CLOCK, ARG_IN, LOCK_VM, KVM_CAP_ADJUST_CLOCK, struct kvm_clock_data,
 	      do_set_clock),
 	PLAIN(KVM_GET_STATS_FD, ARG_NONE, LOCK_NONE, KVM_CAP_BINARY_STATS_FD, do_vm_get_stats_fd),
+	ENTRY(KVM_REGISTER_COALESCED_MMIO, ARG_IN, LOCK_NONE, KVM_CAP_COALESCED_MMIO,
+	      struct kvm_coalesced_mmio_zone, do_register_coalesced),
+	ENTRY(KVM_UNREGISTER_COALESCED_MMIO, ARG_IN, LOCK_NONE, KVM_CAP_COALESCED_MMIO,
+	      struct kvm_coalesced_mmio_zone, do_unregister_coalesced),
 	PLAIN(KVM_GET_TSC_KHZ, ARG_NONE, LOCK_NONE, KVM_CAP_GET_TSC_KHZ, do_get_tsc_khz),
 	PLAIN(KVM_SET_TSC_KHZ, ARG_VALUE, LOCK_NONE, KVM_CAP_VM_TSC_CONTROL, do_set_tsc_khz),
 };

@@ -30,6 +30,9 @@ void kvm_api_refresh_stats(int fd);
  */
 bool kvm_api_can_map_vcpu(int fd, u64 offset, u64 bytes, bool shared, bool exec);
 
+/* It has been mapped at @at: what all vCPUs share is put in its place. 0 or -errno. */
+int kvm_api_vcpu_mapped(int fd, hva_t at, u64 offset, u64 bytes, int prot) KVMU_MUST_CHECK;
+
 /*
  * The kernel's /sys/module/kvm*: what a KVM program reads there describes the
  * machine's KVM, not us.  A descriptor with our answer, -ENOENT for a name

@@ -10,6 +10,7 @@
 
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/vm_coalesced.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
 
@@ -130,11 +131,25 @@ static enum turn leave(struct vcpu *vcpu, u32 reason)
 	return TURN_RETURN;
 }
 
+static bool coalesce_io(struct vcpu *vcpu)
+{
+	const struct x86_pio *pio = &vcpu->cpu->pio;
+	const struct coalesced_write write = {.pio = true,
+					      .addr = pio->port,
+					      .bytes = pio->size,
+					      .count = pio->count,
+					      .data = pio->data};
+
+	return !pio->is_in && vm_coalesce(vcpu->vm, &write);
+}
+
 static enum turn exit_io(struct vcpu *vcpu)
 {
 	const struct x86_pio *pio = &vcpu->cpu->pio;
 	struct kvm_run *run = vcpu->run;
 
+	if (coalesce_io(vcpu))
+		return TURN_AGAIN;
 	run->io.direction = pio->is_in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = pio->size;
 	run->io.port = pio->port;
@@ -185,12 +200,22 @@ static enum turn exit_unsupported_insn(struct vcpu *vcpu)
 	return exit_emulation(vcpu, failure->bytes, nr);
 }
 
+static bool coalesce_mmio(struct vcpu *vcpu, const struct x86_mmio_frag *frag)
+{
+	const struct coalesced_write write = {
+		.addr = frag->gpa, .bytes = frag->len, .count = 1, .data = frag->data};
+
+	return frag->is_write && vm_coalesce(vcpu->vm, &write);
+}
+
 static enum turn exit_mmio(struct vcpu *vcpu)
 {
 	struct x86_mmio *mmio = &vcpu->cpu->mmio;
 	struct x86_mmio_frag *frag = &mmio->frag[mmio->done];
 	struct kvm_run *run = vcpu->run;
 
+	if (coalesce_mmio(vcpu, frag))
+		return TURN_AGAIN;
 	run->mmio.phys_addr = frag->gpa;
 	run->mmio.len = frag->len;
 	run->mmio.is_write = frag->is_write;

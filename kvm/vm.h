@@ -37,6 +37,14 @@ struct vcpu {
 	int wake_fd; /* eventfd while the thread sleeps in a halt, else -1 */
 };
 
+#define VM_COALESCED_ZONES 1000u /* as many as KVM has room for devices */
+struct vm_coalesced {
+	pthread_mutex_t lock; /* a leaf */
+	u32 nr_zones;	      /* written under it, looked at without */
+	struct kvm_coalesced_mmio_zone zones[VM_COALESCED_ZONES];
+	struct kvm_coalesced_mmio_ring *ring; /* one page, shared with the program */
+};
+
 struct vm {
 	struct kvm kvm;
 	struct x86_machine machine;
@@ -50,6 +58,7 @@ struct vm {
 	u64 exit_hypercalls; /* bit per number: the program carries these out */
 	s64 clock_offset;    /* guest's kvmclock minus CLOCK_MONOTONIC, ns */
 	u64 tss_addr, identity_map_addr;
+	struct vm_coalesced coalesced;
 	struct vcpu *vcpu[KVM_MAX_VCPUS];
 	struct vm *next; /* list of live VMs */
 };

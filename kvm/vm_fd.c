@@ -8,6 +8,7 @@
 #include "kvm/params.h"
 #include "kvm/stats.h"
 #include "kvm/user_copy.h"
+#include "kvm/vm_coalesced.h"
 
 static struct {
 	pthread_mutex_t lock;
@@ -103,7 +104,12 @@ static struct vm *vm_alloc(u64 type)
 	if (!vm)
 		return NULL;
 	memset(vm, 0, sizeof(*vm));
+	if (vm_coalesced_create(vm)) {
+		free(vm);
+		return NULL;
+	}
 	if (kvm_mmu_init_vm(&vm->kvm)) {
+		vm_coalesced_destroy(vm);
 		free(vm);
 		return NULL;
 	}
@@ -126,6 +132,7 @@ static void vm_destroy(struct vm *vm)
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
 		vcpu_destroy(vm->vcpu[i]);
 	kvm_mmu_uninit_vm(&vm->kvm);
+	vm_coalesced_destroy(vm);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
 }

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 
+#include "base/bits.h"
 #include "kvm/kvm_api.h"
 #include "preload/preload.h"
 
@@ -68,6 +69,30 @@ static int why_not_map(int flags, int fd, int prot, size_t length, off_t offset)
 	return kvm_api_can_map_vcpu(fd, (u64)offset, length, shared, prot & PROT_EXEC) ? 0 : EINVAL;
 }
 
+/* A mapping that is not whole is none. */
+static void *complete_vcpu(void *at, size_t length, int prot, int fd, off_t offset)
+{
+	int err;
+
+	if (at == MAP_FAILED)
+		return at;
+	err = kvm_api_vcpu_mapped(fd, (hva_t)(uintptr_t)at, (u64)offset, length, prot);
+	if (!err)
+		return at;
+	real()->munmap(at, length);
+	errno = -err;
+	return MAP_FAILED;
+}
+
+static void *map(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	void *at = real()->mmap(addr, length, prot, flags, fd, offset);
+
+	if (!(flags & MAP_ANONYMOUS) && unlikely(kvm_file_kind(fd) == KVM_FILE_VCPU))
+		return complete_vcpu(at, length, prot, fd, offset);
+	return at;
+}
+
 INTERPOSE void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	struct kvm_host_change change;
@@ -80,9 +105,9 @@ INTERPOSE void *mmap(void *addr, size_t length, int prot, int flags, int fd, off
 		return MAP_FAILED;
 	}
 	if (!(flags & MAP_FIXED))
-		return real()->mmap(addr, length, prot, flags, fd, offset);
+		return map(addr, length, prot, flags, fd, offset);
 	begin(&change, addr, length);
-	ret = real()->mmap(addr, length, prot, flags, fd, offset);
+	ret = map(addr, length, prot, flags, fd, offset);
 	end(&change);
 	return ret;
 }
