@@ -69,6 +69,13 @@ static_assert((u32)X86_MP_RUNNABLE == KVM_MP_STATE_RUNNABLE &&
 		      (u32)X86_MP_INIT_RECEIVED == KVM_MP_STATE_INIT_RECEIVED &&
 		      (u32)X86_MP_HALTED == KVM_MP_STATE_HALTED,
 	      "multiprocessing states");
+static_assert((u32)X86_MSR_FILTER_READ == KVM_MSR_FILTER_READ &&
+		      (u32)X86_MSR_FILTER_WRITE == KVM_MSR_FILTER_WRITE,
+	      "MSR filters");
+static_assert((u32)X86_MSR_INVALID == KVM_MSR_EXIT_REASON_INVAL &&
+		      (u32)X86_MSR_UNKNOWN == KVM_MSR_EXIT_REASON_UNKNOWN &&
+		      (u32)X86_MSR_FILTERED == KVM_MSR_EXIT_REASON_FILTER,
+	      "MSR exits");
 static_assert(sizeof(struct x86_cpuid_entry) == sizeof(struct kvm_cpuid_entry2), "CPUID entry");
 static_assert(offsetof(struct x86_cpuid_entry, edx) == offsetof(struct kvm_cpuid_entry2, edx),
 	      "CPUID entry");

@@ -12,6 +12,7 @@
 
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/vm_msr_filter.h"
 #include "kvm/vm_dirty.h"
 
 enum capability_scope {
@@ -74,6 +75,8 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_X2APIC_API, ON_BOTH, X2APIC_API},
 	{KVM_CAP_X86_APIC_BUS_CYCLES_NS, ON_BOTH, 1},
 	{KVM_CAP_IMMEDIATE_EXIT, ON_BOTH, 1},
+	{KVM_CAP_X86_USER_SPACE_MSR, ON_BOTH, 1},
+	{KVM_CAP_X86_MSR_FILTER, ON_BOTH, 1},
 	{KVM_CAP_MSR_PLATFORM_INFO, ON_BOTH, 1},
 	{KVM_CAP_DISABLE_QUIRKS2, ON_BOTH, QUIRKS},
 	{KVM_CAP_GET_MSR_FEATURES, ON_BOTH, 1},
@@ -202,6 +205,8 @@ long do_vm_enable_cap(struct ioctl_call *call)
 		return set_x2apic_api(call->vm, cap->args[0]);
 	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
 		return set_apic_bus(call->vm, cap->args[0]);
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		return vm_enable_user_msrs(call->vm, cap->args[0]);
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		atomic_poke(&call->vm->machine.hide_platform_info, !cap->args[0]);
 		return 0;

@@ -63,6 +63,8 @@ static const struct ioctl_entry vm_calls[] = {
 	      struct kvm_coalesced_mmio_zone, do_register_coalesced),
 	ENTRY(KVM_UNREGISTER_COALESCED_MMIO, ARG_IN, LOCK_NONE, KVM_CAP_COALESCED_MMIO,
 	      struct kvm_coalesced_mmio_zone, do_unregister_coalesced),
+	ENTRY(KVM_X86_SET_MSR_FILTER, ARG_IN, LOCK_VM, KVM_CAP_X86_MSR_FILTER,
+	      struct kvm_msr_filter, do_set_msr_filter),
 	PLAIN(KVM_GET_TSC_KHZ, ARG_NONE, LOCK_NONE, KVM_CAP_GET_TSC_KHZ, do_get_tsc_khz),
 	PLAIN(KVM_SET_TSC_KHZ, ARG_VALUE, LOCK_NONE, KVM_CAP_VM_TSC_CONTROL, do_set_tsc_khz),
 };

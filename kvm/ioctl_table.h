@@ -71,6 +71,8 @@ ioctl_handler do_get_clock, do_set_clock, do_get_tsc_khz, do_set_tsc_khz, do_vcp
 ioctl_handler do_create_guest_memfd, do_set_memory_attributes, do_pre_fault_memory;
 /* stats_fd.c */
 ioctl_handler do_vm_get_stats_fd, do_vcpu_get_stats_fd;
+/* vm_msr_filter.c */
+ioctl_handler do_set_msr_filter;
 /* vm_coalesced.c */
 ioctl_handler do_register_coalesced, do_unregister_coalesced;
 /* vcpu_cpuid.c, vcpu_msrs.c */

@@ -76,6 +76,16 @@ static void mmio_answer_in(struct vcpu *vcpu)
 		memcpy(frag->data, vcpu->run->mmio.data, sizeof(frag->data));
 }
 
+static void msr_answer_in(struct vcpu *vcpu)
+{
+	struct x86_msr_exit *msr = &vcpu->cpu->msr;
+
+	if (likely(!msr->pending))
+		return;
+	msr->error = atomic_peek(&vcpu->run->msr.error) != 0;
+	msr->data = atomic_peek(&vcpu->run->msr.data);
+}
+
 static int page_in(struct vcpu *vcpu)
 {
 	int ret = sync_regs_in(vcpu);
@@ -86,6 +96,7 @@ static int page_in(struct vcpu *vcpu)
 	if (ret)
 		return ret;
 	mmio_answer_in(vcpu);
+	msr_answer_in(vcpu);
 	vcpu_hypercall_answered(vcpu);
 	vcpu->cpu->want_irq_window = vcpu->run->request_interrupt_window && !vcpu->vm->has_irqchip;
 	return 0;
@@ -226,6 +237,18 @@ static enum turn exit_mmio(struct vcpu *vcpu)
 	return leave(vcpu, KVM_EXIT_MMIO);
 }
 
+static enum turn exit_msr(struct vcpu *vcpu)
+{
+	const struct x86_msr_exit *msr = &vcpu->cpu->msr;
+	struct kvm_run *run = vcpu->run;
+
+	memset(&run->msr, 0, sizeof(run->msr));
+	run->msr.reason = msr->reason;
+	run->msr.index = msr->index;
+	run->msr.data = msr->data;
+	return leave(vcpu, msr->is_write ? KVM_EXIT_X86_WRMSR : KVM_EXIT_X86_RDMSR);
+}
+
 static enum turn exit_fault(struct vcpu *vcpu, long *ret)
 {
 	struct kvm_vcpu *core = &vcpu->cpu->vcpu;
@@ -319,6 +342,8 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 		return vcpu_hypercall(vcpu) ? TURN_AGAIN : leave(vcpu, KVM_EXIT_HYPERCALL);
 	case X86_EXIT_FAULT:
 		return exit_fault(vcpu, ret);
+	case X86_EXIT_MSR:
+		return exit_msr(vcpu);
 	case X86_EXIT_DEBUG:
 		return exit_debug(vcpu);
 	case X86_EXIT_DIRTY_RING_FULL:

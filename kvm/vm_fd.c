@@ -9,6 +9,7 @@
 #include "kvm/stats.h"
 #include "kvm/user_copy.h"
 #include "kvm/vm_coalesced.h"
+#include "kvm/vm_msr_filter.h"
 
 static struct {
 	pthread_mutex_t lock;
@@ -133,6 +134,7 @@ static void vm_destroy(struct vm *vm)
 		vcpu_destroy(vm->vcpu[i]);
 	kvm_mmu_uninit_vm(&vm->kvm);
 	vm_coalesced_destroy(vm);
+	vm_msr_filter_destroy(vm);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
 }

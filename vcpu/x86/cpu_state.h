@@ -196,6 +196,7 @@ enum x86_exit {
 	X86_EXIT_HYPERCALL,  /* cpu->regs hold it, RIP at it; x86_hypercall_return() */
 	X86_EXIT_FAULT,	     /* cpu->exit_errno, a negative errno for KVM_RUN */
 	X86_EXIT_DEBUG,
+	X86_EXIT_MSR,		  /* cpu->msr */
 	X86_EXIT_DIRTY_RING_FULL, /* until user space has harvested and reset the ring */
 };
 
@@ -231,6 +232,18 @@ struct x86_pio {
 	u32 count;
 	u64 rip;  /* linear RIP of the instruction */
 	u8 *data; /* X86_PIO_BYTES, the page behind kvm_run */
+};
+
+/* RDMSR or WRMSR that user space carries out. */
+struct x86_msr_exit {
+	bool pending; /* user space was asked */
+	bool done;    /* and has answered */
+	bool is_write;
+	bool error; /* the answer: #GP */
+	enum x86_msr_reason reason;
+	u32 index;
+	u64 data;
+	u64 rip; /* linear RIP of the instruction */
 };
 
 struct x86_emulation_failure {
@@ -355,6 +368,7 @@ struct x86_cpu {
 	int exit_errno;
 	struct x86_mmio mmio;
 	struct x86_pio pio;
+	struct x86_msr_exit msr;
 	struct x86_emulation_failure emulation;
 	u8 hypercall_len;  /* of the instruction that left with X86_EXIT_HYPERCALL */
 	sigjmp_buf unwind; /* the run loop; valid while it runs */

@@ -41,6 +41,7 @@ static void __attribute__((constructor)) init_decoder(void)
 	add_family(x86_family_system);
 	add_family(x86_family_descriptor);
 	add_family(x86_family_io);
+	add_family(x86_family_msr);
 #ifdef KVMU_HAVE_SSE
 	add_family(x86_family_sse);
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * System instructions: control and debug registers, MSRs, CPUID, flags, cache
+ * System instructions: control and debug registers, CPUID, flags, cache
  * and TLB control (SDM vol. 2, the instructions' pages).
  */
 #include <string.h>
@@ -353,7 +353,7 @@ X86_HANDLER(stac_op)
 	X86_NEXT(cpu, op);
 }
 
-/* ---- MSRs, CPUID, time ------------------------------------------------------- */
+/* ---- CPUID, time ------------------------------------------------------- */
 
 static void set_edx_eax(struct x86_cpu *cpu, u64 value)
 {
@@ -364,26 +364,6 @@ static void set_edx_eax(struct x86_cpu *cpu, u64 value)
 static u64 edx_eax(const struct x86_cpu *cpu)
 {
 	return cpu->regs[X86_RDX] << 32 | (u32)cpu->regs[X86_RAX];
-}
-
-X86_HANDLER(rdmsr_op)
-{
-	u64 value;
-
-	require_cpl0(cpu, op);
-	if (x86_get_msr(cpu, (u32)cpu->regs[X86_RCX], &value, false))
-		x86_raise_code(cpu, X86_GP, 0);
-	set_edx_eax(cpu, value);
-	return x86_done(cpu, op);
-}
-
-X86_HANDLER(wrmsr_op)
-{
-	require_cpl0(cpu, op);
-	if (x86_set_msr(cpu, (u32)cpu->regs[X86_RCX], edx_eax(cpu), false))
-		x86_raise_code(cpu, X86_GP, 0);
-	x86_code_changed(cpu);
-	return x86_done(cpu, op);
 }
 
 X86_HANDLER(cpuid_op)
@@ -740,8 +720,6 @@ PLAIN(fence)
 PLAIN(pause)
 PLAIN(xgetbv)
 ENDING(sti)
-ENDING(rdmsr)
-ENDING(wrmsr)
 ENDING(cpuid)
 ENDING(rdpmc)
 ENDING(wbinvd)
@@ -787,8 +765,6 @@ const struct x86_family_entry x86_family_system[] = {
 	ROW(SAHF, sahf),
 	ROW(CLAC, clac),
 	ROW(STAC, stac),
-	ROW(RDMSR, rdmsr),
-	ROW(WRMSR, wrmsr),
 	ROW(CPUID, cpuid),
 	ROW(RDTSC, rdtsc),
 	ROW(RDTSCP, rdtsc),

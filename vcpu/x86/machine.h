@@ -31,6 +31,32 @@ struct x86_machine_ops {
 	void (*eoi)(struct x86_cpu *cpu, u8 vector);
 };
 
+/* Values of the KVM API's KVM_MSR_FILTER_*. */
+enum x86_msr_filter_flags {
+	X86_MSR_FILTER_READ = 1u << 0,
+	X86_MSR_FILTER_WRITE = 1u << 1,
+};
+
+struct x86_msr_range {
+	u32 flags; /* enum x86_msr_filter_flags: the accesses it speaks about */
+	u32 base, nr;
+	const u8 *bitmap; /* 1: allowed */
+};
+
+/* The first range that speaks about an access decides.  Immutable; freed after a grace period. */
+struct x86_msr_filter {
+	bool default_deny;
+	u32 nr_ranges;
+	struct x86_msr_range ranges[];
+};
+
+/* Why the guest may not access an MSR: the KVM API's KVM_MSR_EXIT_REASON_*. */
+enum x86_msr_reason {
+	X86_MSR_INVALID = 1u << 0, /* the value, or the access */
+	X86_MSR_UNKNOWN = 1u << 1,
+	X86_MSR_FILTERED = 1u << 2,
+};
+
 struct x86_machine {
 	const struct x86_machine_ops *ops; /* needed by local APICs only */
 	u64 apic_bus_ns;		   /* one tick of the APIC timer */
@@ -38,6 +64,8 @@ struct x86_machine {
 	u32 boot_cpu_id;
 	u64 disabled_quirks;	 /* enum x86_quirk */
 	bool hide_platform_info; /* reading MSR_PLATFORM_INFO is #GP for the guest */
+	u32 user_msr_reasons;	 /* enum x86_msr_reason: those for which user space is asked */
+	struct x86_msr_filter *msr_filter; /* RCU; NULL: everything is allowed */
 };
 
 static inline bool x86_has_quirk(const struct x86_machine *machine, enum x86_quirk quirk)

@@ -149,6 +149,7 @@ extern const struct x86_family_entry
 	x86_family_far[]; /* exec_far.c: far jmp/call/ret, int, iret, syscall, sysret, sysenter.. */
 extern const struct x86_family_entry x86_family_system[]; /* exec_system.c: cr, dr, msr, cpuid, hlt,
 							     lgdt, invlpg, segment loads, flags.. */
+extern const struct x86_family_entry x86_family_msr[];	  /* exec_msr.c: rdmsr, wrmsr */
 extern const struct x86_family_entry x86_family_io[];	  /* exec_io.c: in, out, ins, outs */
 extern const struct x86_family_entry x86_family_sse[];	  /* exec_sse*.c */
 extern const struct x86_family_entry x86_family_x87[];	  /* exec_x87.c */

@@ -270,6 +270,7 @@ static void reset_events(struct x86_cpu *cpu)
 	cpu->sti_shadow = cpu->ss_shadow = false;
 	memset(&cpu->mmio, 0, sizeof(cpu->mmio));
 	cpu->pio.pending = cpu->pio.done = false;
+	cpu->msr = (struct x86_msr_exit){.index = 0};
 	cpu->run = (struct x86_run_state){.granted = cpu->run.granted};
 }
 

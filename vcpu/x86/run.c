@@ -50,6 +50,7 @@ static void drop_access(struct x86_cpu *cpu)
 	cpu->mmio.nr = cpu->mmio.done = cpu->mmio.cursor = 0;
 	cpu->mmio.pending = false;
 	cpu->pio.pending = cpu->pio.done = false;
+	cpu->msr.pending = cpu->msr.done = false;
 }
 
 /* User space has answered what the last run left with, unless it moved RIP away. */
@@ -60,6 +61,10 @@ static void take_answer(struct x86_cpu *cpu)
 	if ((cpu->pio.pending || cpu->pio.done) && cpu->pio.rip == rip) {
 		cpu->pio.pending = false;
 		cpu->pio.done = true;
+		cpu->run.careful = true;
+	} else if ((cpu->msr.pending || cpu->msr.done) && cpu->msr.rip == rip) {
+		cpu->msr.pending = false;
+		cpu->msr.done = true;
 		cpu->run.careful = true;
 	} else if (cpu->mmio.pending && cpu->mmio.rip == rip) {
 		cpu->mmio.pending = false;

@@ -16,6 +16,7 @@ NO_FAMILY(branch);
 NO_FAMILY(far);
 NO_FAMILY(system);
 NO_FAMILY(io);
+NO_FAMILY(msr);
 NO_FAMILY(x87);
 NO_FAMILY(descriptor);
 
