@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include <stdbool.h>
+
 /* As env(1) and timeout(1) use them. */
 enum exit_code {
 	EXIT_OWN_FAILURE = 125,
@@ -15,8 +17,19 @@ enum exit_code {
 /* "kvmu: message" on standard error. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* `kvmu run`; @argv[0] is "run".  Returns only when the program was not started. */
+/* What our library in the program is asked to do. */
+struct wishes {
+	bool stats;
+	const char *trace_events; /* names with commas between; NULL: no trace */
+	const char *trace_file;	  /* absolute; NULL: standard error */
+};
+
+/* Become the program @argv[0]; returns only when that failed, an exit code. */
+int launch(char **argv, const struct wishes *wishes);
+
+/* The commands; @argv[0] is their name.  Exit codes, where the program was not started. */
 int cmd_run(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 
 /* `kvmu explore`; @argv[0] is "explore".  Returns only when it was not started. */
 int cmd_explore(char **argv);

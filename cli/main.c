@@ -19,6 +19,7 @@ void complain(const char *format, ...)
 
 static const char help_text[] =
 	"Usage: kvmu run [--stats] [--] PROGRAM [ARGUMENT]...\n"
+	"       kvmu trace [-e EVENTS] [-o FILE] [--] PROGRAM [ARGUMENT]...\n"
 	"       kvmu explore [OPTION]... SCENARIO...   (kvmu explore --help)\n"
 	"       kvmu --help | --version\n"
 	"\n"
@@ -27,7 +28,11 @@ static const char help_text[] =
 	"virtualisation, no privileges and no device node are needed; the machine's own\n"
 	"/dev/kvm is not touched.\n"
 	"\n"
+	"run:\n"
 	"  --stats    when PROGRAM ends, print what its guests did to standard error\n"
+	"\n"
+	"trace: the same, and prints what KVM does, as the kernel's tracer would; see\n"
+	"'kvmu trace --help'.\n"
 	"\n"
 	"PROGRAM must be dynamically linked.  It inherits everything, and kvmu becomes\n"
 	"it: the exit status is PROGRAM's own.  When it cannot be started:\n"
@@ -55,6 +60,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "run"))
 		return cmd_run(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "trace"))
+		return cmd_trace(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "explore"))
 		return cmd_explore(argv + 1);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))

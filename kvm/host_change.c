@@ -12,6 +12,7 @@
 #include "kvm/params.h"
 #include "kvm/process.h"
 #include "kvm/stats.h"
+#include "kvm/trace.h"
 #include "kvm/user_copy.h"
 #include "kvm/vm.h"
 
@@ -136,6 +137,7 @@ void kvm_api_handlers_installed(void)
 /* In the order in which they nest, of which there is none. */
 void kvm_api_fork_prepare(void)
 {
+	kvm_trace_fork_prepare();
 	kvm_stats_lock();
 	kvm_file_pool_lock();
 	vm_list_lock();
@@ -148,6 +150,7 @@ void kvm_api_fork_parent(void)
 	vm_list_unlock();
 	kvm_file_pool_unlock();
 	kvm_stats_unlock();
+	kvm_trace_fork_parent();
 }
 
 void kvm_api_fork_child(void)
@@ -160,4 +163,5 @@ void kvm_api_fork_child(void)
 	kvm_file_pool_unlock();
 	kvm_stats_fork_child();
 	kvm_stats_unlock();
+	kvm_trace_fork_child();
 }

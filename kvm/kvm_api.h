@@ -78,4 +78,16 @@ void kvm_api_print_stats_dying(void);
 /* From now on it is wanted. */
 void kvm_api_want_stats(void);
 
+/*
+ * `kvmu trace`: @events, names with commas between, are recorded from now on, and
+ * appended to the file at @path; NULL: standard error.
+ */
+void kvm_api_trace_start(const char *events, const char *path);
+/* The program opens /dev/kvm: whoever writes the trace must be there. */
+void kvm_api_trace_open(void);
+/* The process ends: write what is left, and how much that was. */
+void kvm_api_trace_finish(void);
+/* In a signal handler that is likely the end: write what there is, or nothing rather than wait. */
+void kvm_api_trace_flush_dying(void);
+
 #endif

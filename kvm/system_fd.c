@@ -14,6 +14,7 @@
 
 int kvm_api_open(bool cloexec)
 {
+	kvm_api_trace_open();
 	return kvm_file_create("/dev/kvm", KVM_FILE_SYSTEM, cloexec, NULL);
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "base/trace.h"
 #include "kvm/file.h"
 #include "kvm/vm.h"
 #include "vcpu/x86/lapic.h"
@@ -125,6 +126,7 @@ void vcpu_block(struct vcpu *vcpu)
 	wait_for_event(vcpu);
 	atomic_poke(&stat->blocking, 0);
 	ns = monotonic_ns() - ns;
+	kvmu_trace(kvm, kvm_vcpu_wakeup, ns, true, true);
 	kvm_stat_add(&stat->halt_wait_ns, ns);
 	kvm_stat_add(&stat->halt_wait_hist[log_bucket(ns)], 1);
 }

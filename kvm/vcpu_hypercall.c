@@ -9,6 +9,7 @@
 
 #include <linux/kvm_para.h>
 
+#include "base/trace.h"
 #include "kvm/vm.h"
 
 struct hypercall {
@@ -71,8 +72,10 @@ static s64 carry_out(struct vcpu *vcpu, const struct hypercall *call)
 bool vcpu_hypercall(struct vcpu *vcpu)
 {
 	const struct hypercall call = fetch(vcpu->cpu);
-	s64 answer = vcpu->cpu->cpl ? -KVM_EPERM : carry_out(vcpu, &call);
+	s64 answer;
 
+	kvmu_trace(kvm, kvm_hypercall, call.nr, call.arg[0], call.arg[1], call.arg[2], call.arg[3]);
+	answer = vcpu->cpu->cpl ? -KVM_EPERM : carry_out(vcpu, &call);
 	vcpu->hypercall_pending = answer == TO_THE_PROGRAM;
 	if (!vcpu->hypercall_pending)
 		x86_hypercall_return(vcpu->cpu, (u64)answer);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/trace.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/vm_coalesced.h"
 #include "vcpu/x86/flags.h"
@@ -63,6 +64,35 @@ static int cr8_in(struct vcpu *vcpu)
 	return 0;
 }
 
+/* ---- device accesses, as the traces tell them ----------------------------------------------- */
+
+/* Values of KVM's trace points. */
+enum mmio_trace_type {
+	MMIO_READ_UNSATISFIED = 0,
+	MMIO_READ = 1,
+	MMIO_WRITE = 2,
+};
+
+static u64 first_bytes(const void *data, u32 len, u32 max)
+{
+	u64 value = 0;
+
+	memcpy(&value, data, len < max ? len : max);
+	return value;
+}
+
+static void trace_mmio(enum mmio_trace_type type, const struct x86_mmio_frag *frag)
+{
+	kvmu_trace(kvm, kvm_mmio, type, frag->len, frag->gpa,
+		   type == MMIO_READ_UNSATISFIED ? 0 : first_bytes(frag->data, frag->len, 8));
+}
+
+static void trace_pio(const struct x86_pio *pio)
+{
+	kvmu_trace(kvm, kvm_pio, !pio->is_in, pio->port, pio->size, pio->count,
+		   first_bytes(pio->data, pio->size, 4));
+}
+
 /* The program's answer to the MMIO read that the last run ended with. */
 static void mmio_answer_in(struct vcpu *vcpu)
 {
@@ -72,8 +102,17 @@ static void mmio_answer_in(struct vcpu *vcpu)
 	if (!mmio->pending || mmio->done >= X86_MMIO_FRAGS)
 		return;
 	frag = &mmio->frag[mmio->done];
-	if (!frag->is_write)
-		memcpy(frag->data, vcpu->run->mmio.data, sizeof(frag->data));
+	if (frag->is_write)
+		return;
+	memcpy(frag->data, vcpu->run->mmio.data, sizeof(frag->data));
+	trace_mmio(MMIO_READ, frag);
+}
+
+/* The same for an IN; the data are in the page that the CPU itself reads. */
+static void pio_answer_in(const struct vcpu *vcpu)
+{
+	if (vcpu->cpu->pio.pending && vcpu->cpu->pio.is_in)
+		trace_pio(&vcpu->cpu->pio);
 }
 
 static void msr_answer_in(struct vcpu *vcpu)
@@ -97,6 +136,7 @@ static int page_in(struct vcpu *vcpu)
 		return ret;
 	mmio_answer_in(vcpu);
 	msr_answer_in(vcpu);
+	pio_answer_in(vcpu);
 	vcpu_hypercall_answered(vcpu);
 	vcpu->cpu->want_irq_window = vcpu->run->request_interrupt_window && !vcpu->vm->has_irqchip;
 	return 0;
@@ -166,6 +206,8 @@ static enum turn exit_io(struct vcpu *vcpu)
 	run->io.port = pio->port;
 	run->io.count = pio->count;
 	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
+	if (!pio->is_in)
+		trace_pio(pio);
 	return leave(vcpu, KVM_EXIT_IO);
 }
 
@@ -225,6 +267,7 @@ static enum turn exit_mmio(struct vcpu *vcpu)
 	struct x86_mmio_frag *frag = &mmio->frag[mmio->done];
 	struct kvm_run *run = vcpu->run;
 
+	trace_mmio(frag->is_write ? MMIO_WRITE : MMIO_READ_UNSATISFIED, frag);
 	if (coalesce_mmio(vcpu, frag))
 		return TURN_AGAIN;
 	run->mmio.phys_addr = frag->gpa;
@@ -347,6 +390,7 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 	case X86_EXIT_DEBUG:
 		return exit_debug(vcpu);
 	case X86_EXIT_DIRTY_RING_FULL:
+		kvmu_trace(kvm, kvm_dirty_ring_exit, vcpu->id);
 		return leave(vcpu, KVM_EXIT_DIRTY_RING_FULL);
 	case X86_EXIT_NONE:
 		break;
@@ -462,6 +506,7 @@ long do_run(struct ioctl_call *call)
 	vcpu_signals_choose(vcpu, true);
 	vcpu_set_running(vcpu);
 	ret = run_vcpu(vcpu);
+	kvmu_trace(kvm, kvm_userspace_exit, vcpu->run->exit_reason, (u64)ret);
 	vcpu_set_running(NULL);
 	kvm_stat_add(&vcpu->cpu->vcpu.stat.fpu_reload, 1);
 	return ret;

@@ -148,8 +148,10 @@ static bool interrupts(int sig)
 		return false;
 	case EFFECT_DEFAULT:
 		/* Likely the end of the process: there will be no later moment. */
-		if (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU)
+		if (sig != SIGTSTP && sig != SIGTTIN && sig != SIGTTOU) {
 			kvm_api_print_stats_dying();
+			kvm_api_trace_flush_dying();
+		}
 		return true;
 	case EFFECT_HANDLER:
 		break;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which guest memory has been used lately: what a host asks before it reclaims. */
+#include "base/trace.h"
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
@@ -30,6 +31,7 @@ bool kvm_mmu_age_hva(struct kvm *kvm, hva_t start, hva_t end)
 	struct kvm_pgtable_flush flush = {0};
 	bool young;
 
+	kvmu_trace(kvm, kvm_age_hva, start, end);
 	mmu_read_lock(&kvm->mmu_lock);
 	young = age_slots(kvm, start, end, &flush);
 	/* A translation that a vCPU keeps would be used without a trace in the tables. */
@@ -43,6 +45,7 @@ bool kvm_mmu_test_age_hva(struct kvm *kvm, hva_t start, hva_t end)
 {
 	bool young;
 
+	kvmu_trace(kvm, kvm_test_age_hva, start);
 	mmu_read_lock(&kvm->mmu_lock);
 	young = age_slots(kvm, start, end, NULL);
 	mmu_read_unlock(&kvm->mmu_lock);

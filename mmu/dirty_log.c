@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See dirty_log.h. */
+#include "base/trace.h"
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
@@ -17,6 +18,9 @@ static bool push_to(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot, g
 
 	if (!kvm_dirty_ring_push(ring, slot->id | (u32)slot->as_id << 16, gfn - slot->base_gfn))
 		return false;
+	kvmu_trace(kvm, kvm_dirty_ring_push, vcpu->vcpu_idx, atomic_peek(&ring->dirty_index),
+		   atomic_peek(&ring->reset_index), slot->id | (u32)slot->as_id << 16,
+		   gfn - slot->base_gfn);
 	if (kvm_dirty_ring_soft_full(ring))
 		kvm_make_request(vcpu, KVM_REQ_DIRTY_RING_SOFT_FULL);
 	return true;
@@ -331,6 +335,8 @@ int kvm_reset_dirty_rings(struct kvm *kvm)
 	kvm_for_each_vcpu (i, vcpu, kvm) {
 		mmu_write_lock(&kvm->mmu_lock);
 		nr += reset_ring(kvm, &vcpu->dirty_ring, &runs);
+		kvmu_trace(kvm, kvm_dirty_ring_reset, i, atomic_peek(&vcpu->dirty_ring.dirty_index),
+			   vcpu->dirty_ring.reset_index);
 		runs_finish(&runs);
 		mmu_write_unlock(&kvm->mmu_lock);
 	}

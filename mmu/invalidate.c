@@ -8,6 +8,7 @@
  * the change takes away either sees the bracket open over its gfn, or sees the
  * sequence moved, or has mapped before begin, and then the zap finds its leaf.
  */
+#include "base/trace.h"
 #include "mmu/vm.h"
 
 void kvm_mmu_invalidate_begin(struct kvm *kvm)
@@ -129,6 +130,7 @@ bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end)
 	struct kvm_retired retired = {0};
 	u32 found;
 
+	kvmu_trace(kvm, kvm_unmap_hva_range, start, end);
 	mmu_write_lock(&kvm->mmu_lock);
 	found = add_hva_ranges(kvm, start, end);
 	if (found) {

@@ -6,6 +6,7 @@
  * Each stage returns RET_PF_CONTINUE, or the outcome that ends the path.
  */
 #include "mmu/gmem.h"
+#include "mmu/trace.h"
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
@@ -78,6 +79,12 @@ static bool is_cached_mmio(struct kvm_vcpu *vcpu, const struct kvm_page_fault *f
 	return vcpu->mmio_gfn == fault->gfn && vcpu->mmio_gen == memslot_generation(vcpu->kvm);
 }
 
+/* As KVM's ACC_* bits have it: 1 fetch, 2 write, 4 user. */
+static u64 mmio_access(const struct kvm_page_fault *fault)
+{
+	return (fault->exec ? 1 : 0) | (fault->write ? 2 : 0) | (fault->user ? 4 : 0);
+}
+
 static enum kvm_ret_pf prepare_memory_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault,
 					    int error)
 {
@@ -95,8 +102,11 @@ static enum kvm_ret_pf classify_fault(struct kvm_vcpu *vcpu, struct kvm_page_fau
 {
 	if (fault->rsvd)
 		return RET_PF_INVALID; /* a misconfigured entry: we never make one */
-	if (is_cached_mmio(vcpu, fault))
+	if (is_cached_mmio(vcpu, fault)) {
+		kvmu_trace(kvmmmu, handle_mmio_page_fault, fault->addr, fault->gfn,
+			   mmio_access(fault));
 		return RET_PF_EMULATE;
+	}
 
 	u64 generation = memslot_generation(vcpu->kvm);
 
@@ -178,6 +188,10 @@ static enum kvm_ret_pf fast_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fa
 			ret = RET_PF_SPURIOUS;
 		else if (only_logging_forbids(&leaf, fault))
 			ret = fast_fix_write(vcpu, fault, &leaf);
+		if (ret != RET_PF_INVALID)
+			kvmu_trace(kvmmmu, fast_page_fault, vcpu->vcpu_id, fault->addr,
+				   fault->error_code, ptr_to_hva(leaf.ptep), leaf.pte,
+				   atomic_peek(leaf.ptep), ret);
 	}
 	mmu_host_rcu_read_unlock();
 	return ret;
@@ -366,6 +380,7 @@ static enum kvm_ret_pf map_outcome(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 	if (!map->installed)
 		return RET_PF_SPURIOUS;
 	fault->goal_level = (enum pg_level)map->level;
+	kvm_mmu_trace_set_spte(vcpu, fault);
 	kvm_stat_add(&vcpu->stat.pages_mapped[map->level], map->installed);
 	return RET_PF_FIXED;
 }
@@ -388,6 +403,7 @@ static enum kvm_ret_pf map_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *f
 	};
 	enum kvm_ret_pf ret;
 
+	kvmu_trace(kvmmmu, kvm_mmu_spte_requested, fault->gfn, fault->pfn, fault->req_level);
 	ret = map_outcome(vcpu, fault, &map, ept_map(&vcpu->kvm->pgt, &map));
 	/* The slot is still that one: changing it moves the sequence. */
 	if (ret == RET_PF_FIXED && fault->map_writable)
@@ -533,6 +549,7 @@ enum kvm_mmu_verdict kvm_mmu_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa,
 
 	ret = kvm_mmu_do_page_fault(vcpu, cr2_or_gpa, error_code, false, err, &level);
 	count_fault(vcpu, error_code, ret);
+	kvmu_trace(kvmu, kvm_page_fault_done, vcpu->vcpu_id, cr2_or_gpa, error_code, ret, level);
 	wait_before_retry(vcpu, ret);
 	switch (ret) {
 	case RET_PF_RETRY:

@@ -3,6 +3,7 @@
  * Taking translations away: a range of them, or all at once by leaving the
  * whole tree behind.
  */
+#include "base/trace.h"
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
@@ -73,6 +74,7 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 		kvm_flush_remote_tlbs(kvm);
 	retired = kvm_mmu_take_retired(kvm);
 	kvm_stat_add(&kvm->stat.zapped_all, 1);
+	kvmu_trace(kvmmmu, kvm_mmu_zap_all_fast, kvm->root_epoch, atomic_peek(&kvm->arena.pages));
 	mmu_write_unlock(&kvm->mmu_lock);
 
 	/* No vCPU walks the old tree any more; look-ups without a lock may. */

@@ -51,6 +51,7 @@ static void take_default_action(int sig, const siginfo_t *info)
 	struct sigaction def = {.sa_handler = SIG_DFL};
 
 	kvm_api_print_stats_dying();
+	kvm_api_trace_flush_dying();
 	real()->sigaction(sig, &def, NULL);
 	/* A fault repeats when we return; what kill() sent has to be sent again. */
 	if (info->si_code <= 0)

@@ -3,7 +3,7 @@
 """pgtable/ and mmu/ need nothing from the outside but their declared services.
 
 The archives of the release build are joined into one object; what is still
-undefined in it must be a service that mmu/mmu_host.h or base/assert.h declares,
+undefined in it must be a service that mmu/mmu_host.h, base/assert.h or base/trace.h declares,
 or one of the four memory functions that a freestanding compiler may call.
 """
 
@@ -20,10 +20,16 @@ COMPILER_MAY_CALL = {"memcpy", "memmove", "memset", "memcmp"}
 DECLARATION = re.compile(r"\b((?:mmu|kvmu)_\w+)\s*\([^;{]*\)\s*;", re.DOTALL)
 
 
+# A trace point of base/trace.h: its semaphore belongs to the service.
+TRACE_POINT = re.compile(r"\bX\((\w+), (\w+), \d+,")
+
+
 def declared_services(root):
     services = set(COMPILER_MAY_CALL)
-    for header in ("mmu/mmu_host.h", "base/assert.h"):
-        services |= set(DECLARATION.findall((root / header).read_text()))
+    for header in ("mmu/mmu_host.h", "base/assert.h", "base/trace.h"):
+        text = (root / header).read_text()
+        services |= set(DECLARATION.findall(text))
+        services |= {f"{system}_{name}_semaphore" for system, name in TRACE_POINT.findall(text)}
     return services
 
 

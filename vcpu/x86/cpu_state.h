@@ -317,6 +317,7 @@ struct x86_run_state {
 	bool delivering; /* an event: what is raised now combines with it */
 	u8 delivering_vector;
 	bool delivering_external; /* interrupt or NMI: the EXT bit */
+	bool entered;		  /* guest mode, as the traces have told it */
 };
 
 struct x86_cpu {

@@ -7,6 +7,7 @@
  * A delivery touches memory only before it changes registers, and writes the
  * same values again when it is repeated after a second-stage fault.
  */
+#include "base/trace.h"
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
@@ -355,6 +356,7 @@ bool x86_take_interrupt(struct x86_cpu *cpu)
 	if (unlikely(cpu->interrupt.pending) && x86_interrupts_open(cpu)) {
 		deliver(cpu, cpu->interrupt.vector);
 		kvm_stat_add(&cpu->vcpu.stat.irq_injections, 1);
+		kvmu_trace(kvm, kvm_inj_virq, cpu->interrupt.vector, false, false);
 		cpu->interrupt.pending = false;
 		return true;
 	}

@@ -9,6 +9,7 @@
  */
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/fpu_state.h"
+#include "vcpu/x86/guest_mode.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
 
@@ -132,10 +133,10 @@ static void serve_requests(struct x86_cpu *cpu)
 {
 	u32 taken = cpu->run.careful ? ~CAN_WAIT : ~0u;
 
-	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	x86_leave_guest(cpu, X86_VMX_EXTERNAL_INTERRUPT, 0);
 	taken &= atomic_and(&cpu->vcpu.requests, ~taken);
 	serve(cpu, taken);
-	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+	x86_enter_guest(cpu, false);
 }
 
 /* A full ring keeps the guest from running, but not a program that only wants its answer in. */
@@ -174,9 +175,10 @@ static void second_stage_fault(struct x86_cpu *cpu)
 	enum kvm_mmu_verdict verdict;
 	int err = 0;
 
-	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	x86_leave_guest(cpu, X86_VMX_EPT_VIOLATION, x86_fault_qualification(cpu));
+	kvmu_trace(kvm, kvm_page_fault, cpu->vcpu.vcpu_id, cpu->regs[X86_REG_RIP],
+		   cpu->run.fault_gpa, cpu->run.fault_code);
 	verdict = kvm_mmu_page_fault(&cpu->vcpu, cpu->run.fault_gpa, cpu->run.fault_code, &err);
-	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
 	switch (verdict) {
 	case KVM_MMU_RESUME_GUEST:
 		break;
@@ -188,6 +190,7 @@ static void second_stage_fault(struct x86_cpu *cpu)
 		cpu->exit = X86_EXIT_FAULT;
 		break;
 	}
+	x86_enter_guest(cpu, false);
 }
 
 /* The page behind a leaf is gone, or asks for less than the leaf gives: fault it in anew. */
@@ -208,11 +211,11 @@ static void host_fault(struct x86_cpu *cpu)
 		cpu->exit = X86_EXIT_FAULT;
 		return;
 	}
-	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	x86_leave_guest(cpu, X86_VMX_EXTERNAL_INTERRUPT, 0);
 	if (kvm_mmu_hva_change_begin(cpu->vcpu.kvm, page, page + PAGE_SIZE))
 		kvm_mmu_hva_change_end(cpu->vcpu.kvm);
 	atomic_or(&cpu->vcpu.requests, (u32)KVM_REQ_TLB_FLUSH);
-	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+	x86_enter_guest(cpu, false);
 }
 
 static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
@@ -360,7 +363,7 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 	take_answer(cpu);
 	look_at_dirty_ring(cpu, immediate_exit);
 	x86_code_changed(cpu);
-	kvm_vcpu_enter_guest_mode(&cpu->vcpu);
+	x86_enter_guest(cpu, immediate_exit);
 	current_cpu = cpu;
 	why = sigsetjmp(cpu->unwind, 0);
 	if (why)
@@ -369,7 +372,7 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 		step(cpu, immediate_exit);
 	cpu->instructions = cpu->run.granted - (u64)(s64)cpu->poll_budget;
 	current_cpu = NULL;
-	kvm_vcpu_leave_guest_mode(&cpu->vcpu);
+	x86_leave_guest(cpu, x86_exit_reason(cpu), x86_exit_qualification(cpu));
 	x86_fp_leave(host_mxcsr);
 	return cpu->exit;
 }
