@@ -146,7 +146,7 @@ def client_programs(mode):
 
 # Arguments in the short run of every mode and in `make test-long`.
 CLIENT_ARGUMENTS = {"demand_paging_walk": (["16"], ["1024"]),
-                    "hostile_guest": ([], ["20000"])}
+                    "hostile_guest": ([], ["20000"]), "storm": ([], ["60"])}
 
 
 def client_tests(mode, long):
