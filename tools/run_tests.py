@@ -43,7 +43,8 @@ ONE_THREADED = re.compile(r"pgtable_(exhaustive|model|failure)|vcpu[-_](diff|sse
 SANITIZER_ENV = {
     "asan": {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:abort_on_error=0:handle_segv=1"},
     "ubsan": {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99"},
-    "tsan": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1:"
+    # die_after_fork: the writer of a trace is a thread, also in a child of fork.
+    "tsan": {"TSAN_OPTIONS": "halt_on_error=1:exitcode=99:second_deadlock_stack=1:die_after_fork=0:"
                              f"suppressions={TOOLS}/tsan.supp"},
 }
 
