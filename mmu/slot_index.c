@@ -6,38 +6,33 @@
 
 /* ---- look-up ------------------------------------------------------------------- */
 
-/* How many chunks start at or below @at. */
-static u32 chunks_upto(const struct slot_index *index, u64 at)
+/*
+ * How many of the @nr ascending starts are at or below @at.  Without a branch
+ * that depends on what is compared: it could not be predicted.
+ */
+static u32 starts_upto(const u64 *start, u32 nr, u64 at)
 {
-	u32 low = 0;
-	u32 high = index->nr;
+	const u64 *low = start;
 
-	while (low < high) {
-		u32 middle = low + (high - low) / 2;
+	if (!nr)
+		return 0;
+	while (nr > 1) {
+		u32 half = nr / 2;
 
-		if (index->entry[middle].start <= at)
-			low = middle + 1;
-		else
-			high = middle;
+		low += low[half] <= at ? half : 0;
+		nr -= half;
 	}
-	return low;
+	return (u32)(low - start) + (*low <= at);
 }
 
-/* How many slots of @chunk start at or below @at. */
+static u32 chunks_upto(const struct slot_index *index, u64 at)
+{
+	return starts_upto(index->start, index->nr, at);
+}
+
 static u32 slots_upto(const struct slot_chunk *chunk, u64 at)
 {
-	u32 low = 0;
-	u32 high = chunk->nr;
-
-	while (low < high) {
-		u32 middle = low + (high - low) / 2;
-
-		if (chunk->extent[middle].start <= at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return starts_upto(chunk->start, chunk->nr, at);
 }
 
 struct kvm_memory_slot *slot_index_find(const struct slot_index *index, u64 at)
@@ -50,7 +45,7 @@ struct kvm_memory_slot *slot_index_find(const struct slot_index *index, u64 at)
 		return NULL;
 	chunk = index->entry[upto - 1].chunk;
 	i = slots_upto(chunk, at) - 1; /* its first slot starts at or below */
-	return at < chunk->extent[i].end ? chunk->slot[i] : NULL;
+	return at < chunk->entry[i].end ? chunk->entry[i].slot : NULL;
 }
 
 /* The first chunk with, at or before it, a slot that ends above @start. */
@@ -87,10 +82,10 @@ static struct kvm_memory_slot *next_in_chunk(struct slot_index_iter *it,
 	while (it->at_slot < chunk->nr) {
 		u32 i = it->at_slot++;
 
-		if (chunk->extent[i].start >= it->range.end)
+		if (chunk->start[i] >= it->range.end)
 			break;
-		if (chunk->extent[i].end > it->range.start)
-			return chunk->slot[i];
+		if (chunk->entry[i].end > it->range.start)
+			return chunk->entry[i].slot;
 	}
 	return NULL;
 }
@@ -98,12 +93,11 @@ static struct kvm_memory_slot *next_in_chunk(struct slot_index_iter *it,
 struct kvm_memory_slot *slot_index_next(struct slot_index_iter *it)
 {
 	for (; it->at_entry < it->index->nr; it->at_entry++, it->at_slot = 0) {
-		const struct slot_index_entry *entry = &it->index->entry[it->at_entry];
 		struct kvm_memory_slot *slot;
 
-		if (entry->start >= it->range.end)
+		if (it->index->start[it->at_entry] >= it->range.end)
 			break;
-		slot = next_in_chunk(it, entry->chunk);
+		slot = next_in_chunk(it, it->index->entry[it->at_entry].chunk);
 		if (slot)
 			return slot;
 	}
@@ -114,7 +108,12 @@ struct kvm_memory_slot *slot_index_next(struct slot_index_iter *it)
 
 static struct slot_index *alloc_index(u32 nr)
 {
-	return mmu_host_alloc(sizeof(struct slot_index) + nr * sizeof(struct slot_index_entry));
+	struct slot_index *index =
+		mmu_host_alloc(sizeof(*index) + nr * (sizeof(index->entry[0]) + sizeof(u64)));
+
+	if (index)
+		index->start = (u64 *)(void *)&index->entry[nr];
+	return index;
 }
 
 struct slot_index *slot_index_new(void)
@@ -139,6 +138,7 @@ int slot_index_begin(struct slot_index_edit *edit, struct slot_index *old, u64 i
 		return -ENOMEM;
 	index->nr = old->nr;
 	__builtin_memcpy(index->entry, old->entry, old->nr * sizeof(old->entry[0]));
+	__builtin_memcpy(index->start, old->start, old->nr * sizeof(old->start[0]));
 	return 0;
 }
 
@@ -180,7 +180,7 @@ static void refresh_from(struct slot_index *index, u32 at)
 
 		upto = max_u64(upto, entry->chunk->max_end);
 		entry->ends_upto = upto;
-		entry->start = entry->chunk->extent[0].start;
+		index->start[at] = entry->chunk->start[0];
 	}
 }
 
@@ -188,13 +188,14 @@ static void refresh_chunk(struct slot_chunk *chunk)
 {
 	chunk->max_end = 0;
 	for (u32 i = 0; i < chunk->nr; i++)
-		chunk->max_end = max_u64(chunk->max_end, chunk->extent[i].end);
+		chunk->max_end = max_u64(chunk->max_end, chunk->entry[i].end);
 }
 
 static void drop_chunk(struct slot_index *index, u32 at)
 {
 	mmu_host_free(index->entry[at].chunk);
 	index->nr--;
+	/* The starts are refreshed from here on by the caller. */
 	__builtin_memmove(&index->entry[at], &index->entry[at + 1],
 			  (index->nr - at) * sizeof(index->entry[0]));
 }
@@ -203,9 +204,10 @@ static void chunk_take_out(struct slot_chunk *chunk, u32 at)
 {
 	u32 behind = --chunk->nr - at;
 
-	__builtin_memmove(&chunk->extent[at], &chunk->extent[at + 1],
-			  behind * sizeof(chunk->extent[0]));
-	__builtin_memmove(&chunk->slot[at], &chunk->slot[at + 1], behind * sizeof(chunk->slot[0]));
+	__builtin_memmove(&chunk->start[at], &chunk->start[at + 1],
+			  behind * sizeof(chunk->start[0]));
+	__builtin_memmove(&chunk->entry[at], &chunk->entry[at + 1],
+			  behind * sizeof(chunk->entry[0]));
 }
 
 static void chunk_put_in(struct slot_chunk *chunk, u32 at, struct slot_extent extent,
@@ -213,18 +215,19 @@ static void chunk_put_in(struct slot_chunk *chunk, u32 at, struct slot_extent ex
 {
 	u32 behind = chunk->nr++ - at;
 
-	__builtin_memmove(&chunk->extent[at + 1], &chunk->extent[at],
-			  behind * sizeof(chunk->extent[0]));
-	__builtin_memmove(&chunk->slot[at + 1], &chunk->slot[at], behind * sizeof(chunk->slot[0]));
-	chunk->extent[at] = extent;
-	chunk->slot[at] = slot;
+	__builtin_memmove(&chunk->start[at + 1], &chunk->start[at],
+			  behind * sizeof(chunk->start[0]));
+	__builtin_memmove(&chunk->entry[at + 1], &chunk->entry[at],
+			  behind * sizeof(chunk->entry[0]));
+	chunk->start[at] = extent.start;
+	chunk->entry[at] = (struct slot_chunk_entry){extent.end, slot};
 }
 
 static u32 position_of(const struct slot_chunk *chunk, const struct kvm_memory_slot *slot)
 {
 	u32 at = 0;
 
-	while (at < chunk->nr && chunk->slot[at] != slot)
+	while (at < chunk->nr && chunk->entry[at].slot != slot)
 		at++;
 	return at;
 }
@@ -280,8 +283,8 @@ static int split_chunk(struct slot_index_edit *edit, u32 at)
 	high = edit->index->entry[at + 1].chunk;
 	high->nr = SLOT_CHUNK_MAX - half;
 	low->nr = half;
-	__builtin_memcpy(high->extent, &low->extent[half], high->nr * sizeof(high->extent[0]));
-	__builtin_memcpy(high->slot, &low->slot[half], high->nr * sizeof(high->slot[0]));
+	__builtin_memcpy(high->start, &low->start[half], high->nr * sizeof(high->start[0]));
+	__builtin_memcpy(high->entry, &low->entry[half], high->nr * sizeof(high->entry[0]));
 	refresh_chunk(low);
 	refresh_chunk(high);
 	return 0;
@@ -304,7 +307,7 @@ int slot_index_insert(struct slot_index_edit *edit, struct slot_extent extent,
 		err = split_chunk(edit, at);
 		if (err)
 			return err;
-		if (extent.start >= edit->index->entry[at + 1].chunk->extent[0].start)
+		if (extent.start >= edit->index->entry[at + 1].chunk->start[0])
 			chunk = edit->index->entry[at + 1].chunk;
 	}
 	chunk_put_in(chunk, slots_upto(chunk, extent.start), extent, slot);

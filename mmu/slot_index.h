@@ -21,21 +21,25 @@ struct slot_extent {
 	u64 end;
 };
 
-#define SLOT_CHUNK_MAX 64u
+#define SLOT_CHUNK_MAX 32u
 
 /* A run of slots, sorted by start. */
 struct slot_chunk {
 	u64 edit; /* which edit made it */
 	u64 max_end;
 	u32 nr;
-	struct slot_extent extent[SLOT_CHUNK_MAX];
-	struct kvm_memory_slot *slot[SLOT_CHUNK_MAX];
+	u64 start[SLOT_CHUNK_MAX];
+	struct slot_chunk_entry {
+		u64 end;
+		struct kvm_memory_slot *slot;
+	} entry[SLOT_CHUNK_MAX];
 };
 
+/* What a search compares lies together, here and in a chunk: few cache lines. */
 struct slot_index {
 	u32 nr;
+	u64 *start; /* of each chunk's first slot */
 	struct slot_index_entry {
-		u64 start;     /* of the chunk's first slot */
 		u64 ends_upto; /* the highest end in this chunk and those before */
 		struct slot_chunk *chunk;
 	} entry[];

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What must not grow with the size of things: faults with several vCPUs, a slot
+ * of 1 TiB of which little is used, a look-up among 32764 slots, the dirty log
+ * of a huge slot.  Each beside the same in small, or what the machine itself takes.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "host/touch.h"
+#include "mmu/dirty_log.h"
+#include "mmu/mmu.h"
+
+#define GPA	  0x100000000ull
+#define TOUCHED	  (256ull << 20)
+#define SPARSE	  (1ull << 40)
+#define MAX_VCPUS 4u
+
+struct bench_vm {
+	struct kvm kvm;
+	struct kvm_vcpu vcpu[MAX_VCPUS];
+};
+
+static double now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void must(int err)
+{
+	if (err) {
+		fprintf(stderr, "bench_scale: error %d\n", err);
+		exit(1);
+	}
+}
+
+static char *reserve(u64 bytes)
+{
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, bytes, MADV_NOHUGEPAGE)) {
+		perror("bench_scale: mmap");
+		exit(1);
+	}
+	return memory;
+}
+
+static struct bench_vm *new_vm(u32 vcpus)
+{
+	struct bench_vm *vm = aligned_alloc(_Alignof(struct bench_vm), sizeof(*vm));
+
+	if (!vm)
+		exit(1);
+	memset(vm, 0, sizeof(*vm));
+	must(kvm_mmu_init_vm(&vm->kvm));
+	for (u32 i = 0; i < vcpus; i++)
+		must(kvm_mmu_add_vcpu(&vm->kvm, &vm->vcpu[i], i));
+	return vm;
+}
+
+static void free_vm(struct bench_vm *vm)
+{
+	for (u32 i = 0; i < vm->kvm.nr_vcpus; i++)
+		kvm_mmu_destroy_vcpu(&vm->vcpu[i]);
+	kvm_mmu_uninit_vm(&vm->kvm);
+	free(vm);
+}
+
+static void set_slot(struct bench_vm *vm, u32 id, gpa_t gpa, const char *memory, u64 bytes,
+		     u32 flags)
+{
+	const struct kvm_slot_request slot = {
+		.slot = id,
+		.flags = flags,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = ptr_to_hva(memory),
+	};
+
+	must(kvm_set_memory_region(&vm->kvm, &slot));
+}
+
+/* ---- several vCPUs ------------------------------------------------------------------ */
+
+struct share {
+	struct kvm_vcpu *vcpu; /* NULL: the host's own faults */
+	char *memory;
+	u64 start, end;
+};
+
+static void *touch_share(void *arg)
+{
+	const struct share *s = arg;
+	int err;
+
+	for (u64 at = s->start; at < s->end; at += PAGE_SIZE) {
+		if (!s->vcpu)
+			*(volatile char *)(s->memory + at) = 1;
+		else if (kvm_mmu_page_fault(s->vcpu, GPA + at, PFERR_WRITE_MASK, &err) !=
+			 KVM_MMU_RESUME_GUEST)
+			must(err);
+	}
+	return NULL;
+}
+
+/* Wall time per page when @threads share the work; @vm NULL: without an MMU. */
+static double ns_per_page(struct bench_vm *vm, u32 threads)
+{
+	char *memory = reserve(TOUCHED);
+	struct share share[MAX_VCPUS];
+	pthread_t thread[MAX_VCPUS];
+	double start;
+
+	if (vm)
+		set_slot(vm, 0, GPA, memory, TOUCHED, 0);
+	start = now_ns();
+	for (u32 i = 0; i < threads; i++) {
+		share[i] = (struct share){vm ? &vm->vcpu[i] : NULL, memory, TOUCHED / threads * i,
+					  TOUCHED / threads * (i + 1)};
+		must(pthread_create(&thread[i], NULL, touch_share, &share[i]));
+	}
+	for (u32 i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	start = (now_ns() - start) / (double)(TOUCHED >> PAGE_SHIFT);
+	if (vm)
+		set_slot(vm, 0, GPA, memory, 0, 0);
+	munmap(memory, TOUCHED);
+	return start;
+}
+
+static void row_of_vcpus(u32 vcpus)
+{
+	struct bench_vm *vm = new_vm(vcpus);
+	double host = ns_per_page(NULL, vcpus), ours;
+
+	/* Once to warm up. */
+	(void)ns_per_page(vm, vcpus);
+	ours = ns_per_page(vm, vcpus);
+	printf("faults of %u vCPU%s, together\t%.2f M/s host's own, x%.2f\t%.2f\tM/s\t-\n", vcpus,
+	       vcpus > 1 ? "s" : "", 1e3 / host, ours / host, 1e3 / ours);
+	free_vm(vm);
+}
+
+/* ---- sparse slots --------------------------------------------------------------------- */
+
+/* Deleting a slot of @bytes with TOUCHED mapped at its end: ns per mapped page. */
+static double zap_ns(u64 bytes)
+{
+	struct bench_vm *vm = new_vm(1);
+	char *memory = reserve(bytes);
+	struct share all = {&vm->vcpu[0], memory, bytes - TOUCHED, bytes};
+	double start;
+
+	set_slot(vm, 0, GPA, memory, bytes, 0);
+	touch_share(&all);
+	start = now_ns();
+	set_slot(vm, 0, GPA, memory, 0, 0);
+	start = (now_ns() - start) / (double)(TOUCHED >> PAGE_SHIFT);
+	free_vm(vm);
+	munmap(memory, bytes);
+	return start;
+}
+
+static int put(void *ctx, u64 offset, const void *from, u64 bytes)
+{
+	char *to = ctx;
+
+	if (from)
+		memcpy(to + offset, from, bytes);
+	else
+		memset(to + offset, 0, bytes);
+	return 0;
+}
+
+static int get(void *ctx, u64 offset, void *to, u64 bytes)
+{
+	memcpy(to, (char *)ctx + offset, bytes);
+	return 0;
+}
+
+static void row_of_sparse_log(void)
+{
+	const u64 bytes = SPARSE >> PAGE_SHIFT >> 3;
+	struct bench_vm *vm = new_vm(1);
+	char *memory = reserve(SPARSE);
+	char *bitmap = calloc(1, bytes);
+	struct share some = {&vm->vcpu[0], memory, SPARSE / 2, SPARSE / 2 + (1 << 20)};
+	const struct kvm_dirty_user user = {.put = put, .get = get, .ctx = bitmap};
+	double start, floor_ns;
+
+	if (!bitmap)
+		exit(1);
+	set_slot(vm, 0, GPA, memory, SPARSE, KVM_SLOT_LOG_DIRTY);
+	touch_share(&some);
+	memset(bitmap, 1, bytes);
+	floor_ns = now_ns();
+	memset(bitmap, 0, bytes);
+	floor_ns = now_ns() - floor_ns;
+	start = now_ns();
+	must(kvm_get_dirty_log(&vm->kvm, 0, &user));
+	start = now_ns() - start;
+	printf("KVM_GET_DIRTY_LOG, 1 TiB, 256 pages dirty\t%.2f clear the 32 MiB "
+	       "bitmap\t%.2f\tms\t-\n",
+	       floor_ns * 1e-6, start * 1e-6);
+	free(bitmap);
+	free_vm(vm);
+	munmap(memory, SPARSE);
+}
+
+/* ---- many slots ------------------------------------------------------------------------ */
+
+#define LOOKUPS 1000000u
+
+static double lookup_ns(struct kvm *kvm, u32 slots)
+{
+	u64 random = 1, found = 0;
+	double start = now_ns();
+
+	for (u32 i = 0; i < LOOKUPS; i++) {
+		gfn_t gfn;
+
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		gfn = (GPA >> PAGE_SHIFT) + (random >> 33) % slots;
+		mmu_host_rcu_read_lock();
+		found += kvm_gfn_to_memslot(kvm, gfn) != NULL;
+		mmu_host_rcu_read_unlock();
+	}
+	if (found != LOOKUPS)
+		exit(1);
+	return (now_ns() - start) / LOOKUPS;
+}
+
+/* A random fault where a page is mapped already: all of the path but the host's part. */
+static double spurious_fault_ns(struct bench_vm *vm, u32 slots)
+{
+	u64 random = 1;
+	double start = now_ns();
+	int err;
+
+	for (u32 i = 0; i < LOOKUPS; i++) {
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		(void)kvm_mmu_page_fault(&vm->vcpu[0], GPA + ((random >> 33) % slots << PAGE_SHIFT),
+					 PFERR_WRITE_MASK, &err);
+	}
+	return (now_ns() - start) / LOOKUPS;
+}
+
+static void rows_of_many_slots(void)
+{
+	const u32 nr = KVM_USER_MEM_SLOTS;
+	struct bench_vm *one = new_vm(1), *many = new_vm(1);
+	char *memory = reserve((u64)nr << PAGE_SHIFT);
+	double create;
+	struct share all = {&one->vcpu[0], memory, 0, (u64)nr << PAGE_SHIFT};
+
+	set_slot(one, 0, GPA, memory, (u64)nr << PAGE_SHIFT, 0);
+	touch_share(&all);
+	create = now_ns();
+	for (u32 i = 0; i < nr; i++)
+		set_slot(many, i, GPA + ((u64)i << PAGE_SHIFT), memory + ((u64)i << PAGE_SHIFT),
+			 PAGE_SIZE, 0);
+	create = (now_ns() - create) / nr;
+	all.vcpu = &many->vcpu[0];
+	touch_share(&all);
+	printf("slot look-up, random, 32764 slots\t%.1f with one slot\t%.1f\tns\t-\n",
+	       lookup_ns(&one->kvm, nr), lookup_ns(&many->kvm, nr));
+	printf("random fault on a mapped page, 32764 slots\t%.1f with one slot\t%.1f\tns\t-\n",
+	       spurious_fault_ns(one, nr), spurious_fault_ns(many, nr));
+	printf("create a slot, up to 32764\t-\t%.2f\tus\t-\n", create * 1e-3);
+	free_vm(one);
+	free_vm(many);
+	munmap(memory, (u64)nr << PAGE_SHIFT);
+}
+
+int main(void)
+{
+	double small;
+
+	host_touch_enable();
+	(void)ns_per_page(NULL, 1); /* the machine may have to give us memory first */
+	for (u32 vcpus = 1; vcpus <= MAX_VCPUS; vcpus *= 2)
+		row_of_vcpus(vcpus);
+	small = zap_ns(TOUCHED);
+	printf("delete a slot of 1 TiB, 256 MiB mapped\t%.2f a slot of 256 MiB\t%.2f\tns/page\t-\n",
+	       small, zap_ns(SPARSE));
+	row_of_sparse_log();
+	rows_of_many_slots();
+	return 0;
+}
