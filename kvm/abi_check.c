@@ -8,6 +8,7 @@
 
 #include "kvm/kvm_newer.h"
 #include "kvm/vm.h"
+#include "vcpu/x86/debug.h"
 
 /* Request numbers a program was compiled with; the size is part of the number. */
 static_assert((__u32)KVM_RUN == 0xae80u, "KVM_RUN");
@@ -69,6 +70,11 @@ static_assert((u32)X86_MP_RUNNABLE == KVM_MP_STATE_RUNNABLE &&
 		      (u32)X86_MP_INIT_RECEIVED == KVM_MP_STATE_INIT_RECEIVED &&
 		      (u32)X86_MP_HALTED == KVM_MP_STATE_HALTED,
 	      "multiprocessing states");
+static_assert((u32)X86_DEBUG_STEP == KVM_GUESTDBG_SINGLESTEP &&
+		      (u32)X86_DEBUG_SW_BP == KVM_GUESTDBG_USE_SW_BP &&
+		      (u32)X86_DEBUG_HW_BP == KVM_GUESTDBG_USE_HW_BP &&
+		      (u32)X86_DEBUG_BLOCK_IRQ == KVM_GUESTDBG_BLOCKIRQ,
+	      "guest debugging");
 static_assert((u32)X86_MSR_FILTER_READ == KVM_MSR_FILTER_READ &&
 		      (u32)X86_MSR_FILTER_WRITE == KVM_MSR_FILTER_WRITE,
 	      "MSR filters");

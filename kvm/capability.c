@@ -40,6 +40,11 @@ struct capability {
 #define DIRTY_RING_MAX_BYTES ((s32)(KVM_RING_MAX_ENTRIES * sizeof(struct kvm_dirty_gfn)))
 #define X2APIC_API	     (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 
+#define GUEST_DEBUG                                                                 \
+	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP |   \
+	 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_INJECT_DB | \
+	 KVM_GUESTDBG_BLOCKIRQ)
+
 static const struct capability capabilities[] = {
 	{KVM_CAP_HLT, ON_BOTH, 1},
 	{KVM_CAP_USER_MEMORY, ON_BOTH, 1},
@@ -58,6 +63,8 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_ADJUST_CLOCK, ON_BOTH, CLOCK_FLAGS},
 	{KVM_CAP_INTERNAL_ERROR_DATA, ON_BOTH, 1},
 	{KVM_CAP_VCPU_EVENTS, ON_BOTH, 1},
+	{KVM_CAP_SET_GUEST_DEBUG, ON_BOTH, 1},
+	{KVM_CAP_SET_GUEST_DEBUG2, ON_BOTH, GUEST_DEBUG},
 	{KVM_CAP_DEBUGREGS, ON_BOTH, 1},
 	{KVM_CAP_ENABLE_CAP, ON_BOTH, 1},
 	{KVM_CAP_XSAVE, ON_BOTH, 1},

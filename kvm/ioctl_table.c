@@ -90,6 +90,8 @@ static const struct ioctl_entry vcpu_calls[] = {
 	      do_get_debugregs),
 	ENTRY(KVM_SET_DEBUGREGS, ARG_IN, LOCK_VCPU, KVM_CAP_DEBUGREGS, struct kvm_debugregs,
 	      do_set_debugregs),
+	ENTRY(KVM_SET_GUEST_DEBUG, ARG_IN, LOCK_VCPU, KVM_CAP_SET_GUEST_DEBUG,
+	      struct kvm_guest_debug, do_set_guest_debug),
 	PLAIN(KVM_GET_MSRS, ARG_USER, LOCK_VCPU, NO_CAP, do_get_msrs),
 	PLAIN(KVM_SET_MSRS, ARG_USER, LOCK_VCPU, NO_CAP, do_set_msrs),
 	PLAIN(KVM_SET_CPUID, ARG_USER, LOCK_VCPU, NO_CAP, do_set_cpuid),

@@ -84,7 +84,9 @@ ioctl_handler do_get_msr_index_list, do_get_msr_feature_index_list, do_system_ge
 ioctl_handler do_run, do_set_signal_mask;
 /* vcpu_regs.c, vcpu_sregs.c */
 ioctl_handler do_get_regs, do_set_regs, do_get_sregs, do_set_sregs, do_get_sregs2, do_set_sregs2,
-	do_get_debugregs, do_set_debugregs, do_translate;
+	do_translate;
+/* vcpu_debug.c */
+ioctl_handler do_get_debugregs, do_set_debugregs, do_set_guest_debug;
 /* vcpu_fpu.c */
 ioctl_handler do_get_fpu, do_set_fpu, do_get_xsave, do_set_xsave, do_get_xcrs, do_set_xcrs;
 /* vcpu_events.c, vcpu_lapic.c */

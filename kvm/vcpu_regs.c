@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* General and debug registers, and address translation (api.rst 4.11, 4.12, 4.33, 4.34, 4.15). */
+/* General registers and address translation (api.rst 4.11, 4.12, 4.15). */
 #include "kvm/ioctl_table.h"
 #include "vcpu/x86/flags.h"
 
@@ -71,33 +71,6 @@ long do_get_regs(struct ioctl_call *call)
 long do_set_regs(struct ioctl_call *call)
 {
 	vcpu_regs_write(call->vcpu, call->data);
-	return 0;
-}
-
-long do_get_debugregs(struct ioctl_call *call)
-{
-	const u64 *dr = call->vcpu->cpu->dr;
-	struct kvm_debugregs *regs = call->data;
-
-	for (int i = 0; i < 4; i++)
-		regs->db[i] = dr[i];
-	regs->dr6 = dr[6];
-	regs->dr7 = dr[7];
-	return 0;
-}
-
-long do_set_debugregs(struct ioctl_call *call)
-{
-	const struct kvm_debugregs *regs = call->data;
-	u64 *dr = call->vcpu->cpu->dr;
-
-	if (regs->flags || regs->dr6 >> 32 || regs->dr7 >> 32)
-		return -EINVAL;
-	for (int i = 0; i < 4; i++)
-		dr[i] = regs->db[i];
-	/* Bits that always read 1 (SDM vol. 3, 18.2.3 and 18.2.4). */
-	dr[6] = regs->dr6 | 0xffff0ff0u;
-	dr[7] = regs->dr7 | 0x400u;
 	return 0;
 }
 

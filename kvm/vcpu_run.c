@@ -311,11 +311,13 @@ static enum turn exit_fault(struct vcpu *vcpu, long *ret)
 
 static enum turn exit_debug(struct vcpu *vcpu)
 {
+	const struct x86_debug_exit *debug = &vcpu->cpu->debug.exit;
+
 	vcpu->run->debug.arch = (struct kvm_debug_exit_arch){
-		.exception = X86_DB,
-		.pc = vcpu->cpu->regs[X86_REG_RIP],
-		.dr6 = vcpu->cpu->dr[6],
-		.dr7 = vcpu->cpu->dr[7],
+		.exception = debug->exception,
+		.pc = debug->pc,
+		.dr6 = debug->dr6,
+		.dr7 = debug->dr7,
 	};
 	return leave(vcpu, KVM_EXIT_DEBUG);
 }

@@ -147,6 +147,26 @@ static void platform_info_is_read_only_for_the_guest(void **state)
 	assert_true(halted_in_handler(f));
 }
 
+/* ---- debugging ------------------------------------------------------------------ */
+
+GUEST16(just_halt, "hlt");
+
+static void an_injected_exception_reaches_the_guest_once(void **state)
+{
+	struct fixture *f = *state;
+	struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_BP};
+	int controls = ioctl(f->sys, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2);
+
+	assert_true(controls & KVM_GUESTDBG_INJECT_BP);
+	catch_vector(f, 3);
+	LOAD_GUEST(f, just_halt);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_GUEST_DEBUG, &debug), 0);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_GUEST_DEBUG, &debug), EBUSY);
+	assert_true(halted_in_handler(f));
+	LOAD_GUEST(f, just_halt);
+	assert_false(halted_in_handler(f));
+}
+
 /* ---- refusals ------------------------------------------------------------------- */
 
 static void unknown_quirks_are_refused(void **state)
@@ -185,6 +205,7 @@ int main(void)
 		TEST(rip_is_past_an_out_to_7e_until_the_quirk_is_off),
 		TEST(platform_info_is_the_programs_to_set_and_hide),
 		TEST(platform_info_is_read_only_for_the_guest),
+		TEST(an_injected_exception_reaches_the_guest_once),
 		TEST(unknown_quirks_are_refused),
 		TEST(boot_cpu_must_be_a_possible_id),
 	};

@@ -185,17 +185,17 @@ enum x86_mode {
 
 /* Why x86_cpu_run() came back. */
 enum x86_exit {
-	X86_EXIT_NONE = 0,   /* internal: go on */
-	X86_EXIT_IO,	     /* cpu->pio */
-	X86_EXIT_MMIO,	     /* cpu->mmio */
-	X86_EXIT_HLT,	     /* mp_state says what for, if there is a local APIC */
-	X86_EXIT_SHUTDOWN,   /* triple fault */
-	X86_EXIT_INTR,	     /* KVM_REQ_KICK or a signal: return -EINTR */
-	X86_EXIT_IRQ_WINDOW, /* interrupts can be injected now and the caller asked to know */
-	X86_EXIT_EMULATION,  /* an instruction we lack: cpu->emulation */
-	X86_EXIT_HYPERCALL,  /* cpu->regs hold it, RIP at it; x86_hypercall_return() */
-	X86_EXIT_FAULT,	     /* cpu->exit_errno, a negative errno for KVM_RUN */
-	X86_EXIT_DEBUG,
+	X86_EXIT_NONE = 0,	  /* internal: go on */
+	X86_EXIT_IO,		  /* cpu->pio */
+	X86_EXIT_MMIO,		  /* cpu->mmio */
+	X86_EXIT_HLT,		  /* mp_state says what for, if there is a local APIC */
+	X86_EXIT_SHUTDOWN,	  /* triple fault */
+	X86_EXIT_INTR,		  /* KVM_REQ_KICK or a signal: return -EINTR */
+	X86_EXIT_IRQ_WINDOW,	  /* interrupts can be injected now and the caller asked to know */
+	X86_EXIT_EMULATION,	  /* an instruction we lack: cpu->emulation */
+	X86_EXIT_HYPERCALL,	  /* cpu->regs hold it, RIP at it; x86_hypercall_return() */
+	X86_EXIT_FAULT,		  /* cpu->exit_errno, a negative errno for KVM_RUN */
+	X86_EXIT_DEBUG,		  /* cpu->debug.exit */
 	X86_EXIT_MSR,		  /* cpu->msr */
 	X86_EXIT_DIRTY_RING_FULL, /* until user space has harvested and reset the ring */
 };
@@ -232,6 +232,21 @@ struct x86_pio {
 	u32 count;
 	u64 rip;  /* linear RIP of the instruction */
 	u8 *data; /* X86_PIO_BYTES, the page behind kvm_run */
+};
+
+/* Breakpoints and steps: debug.h. */
+struct x86_debug_exit {
+	u8 exception; /* X86_DB or X86_BP */
+	u64 pc;	      /* linear */
+	u64 dr6, dr7;
+};
+
+struct x86_debug {
+	u32 control; /* enum x86_debug_control: the debugger outside */
+	u64 dr[4], dr7;
+	bool watches_fetch, watches_data, watches_ports; /* by whoever's registers are in force */
+	u64 hits; /* data breakpoints of the current instruction, as bits of DR6 */
+	struct x86_debug_exit exit;
 };
 
 /* RDMSR or WRMSR that user space carries out. */
@@ -370,6 +385,7 @@ struct x86_cpu {
 	struct x86_mmio mmio;
 	struct x86_pio pio;
 	struct x86_msr_exit msr;
+	struct x86_debug debug;
 	struct x86_emulation_failure emulation;
 	u8 hypercall_len;  /* of the instruction that left with X86_EXIT_HYPERCALL */
 	sigjmp_buf unwind; /* the run loop; valid while it runs */

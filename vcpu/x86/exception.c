@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 
 enum severity {
 	BENIGN,
@@ -44,6 +45,8 @@ static _Noreturn void raise(struct x86_cpu *cpu, struct x86_event event)
 {
 	enum severity first = BENIGN, second = severity_of(event.vector);
 
+	if (unlikely(cpu->debug.control))
+		x86_debug_intercept(cpu, &event);
 	if (cpu->run.delivering) {
 		if (!cpu->run.delivering_external)
 			first = severity_of(cpu->run.delivering_vector);

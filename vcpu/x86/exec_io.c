@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 #include "vcpu/x86/exec_int.h"
 
 /* IOPL, then the bitmap in the TSS (SDM vol. 1, 19.5). */
@@ -19,6 +20,7 @@ static void check_port(struct x86_cpu *cpu, u16 port, unsigned int size)
 	unsigned int iopl = (unsigned int)(cpu->rflags & X86_EFLAGS_IOPL) >> 12;
 	u16 base = 0, bits = 0;
 
+	x86_debug_note_port(cpu, port, size);
 	if (!(cpu->cr0 & X86_CR0_PE) || (!x86_vm86(cpu) && cpu->cpl <= iopl))
 		return;
 	if (tr->unusable || !(tr->type & 8) || tr->limit < 103)

@@ -9,6 +9,7 @@
 #endif
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 #include "vcpu/x86/exec_int.h"
 #include "vcpu/x86/lapic.h"
 
@@ -101,11 +102,11 @@ static unsigned int debug_register(struct x86_cpu *cpu, unsigned int n)
 
 static void check_general_detect(struct x86_cpu *cpu)
 {
-	if (!(cpu->dr[7] & BIT_ULL(13)))
+	if (!(x86_debug_dr7(cpu) & X86_DR7_GD))
 		return;
-	cpu->dr[7] &= ~BIT_ULL(13);
-	cpu->dr[6] |= BIT_ULL(13);
-	x86_raise(cpu, X86_DB);
+	/* The handler must be able to use the registers. */
+	cpu->dr[7] &= ~X86_DR7_GD;
+	x86_debug_fault(cpu, X86_DR6_BD);
 }
 
 X86_HANDLER(mov_from_dr)
@@ -132,10 +133,11 @@ X86_HANDLER(mov_to_dr)
 	if (n >= 6 && value >> 32)
 		x86_raise_code(cpu, X86_GP, 0);
 	if (n == 6)
-		value = (value & 0x1e00f) | 0xffff0ff0;
+		value = (value & 0x1e00f) | X86_DR6_FIXED;
 	if (n == 7)
-		value = (value & 0xffff2bff) | 0x400;
+		value = (value & 0xffff2bff) | X86_DR7_FIXED;
 	cpu->dr[n] = value;
+	x86_debug_changed(cpu);
 	return x86_done(cpu, op);
 }
 

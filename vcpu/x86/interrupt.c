@@ -9,6 +9,7 @@
  */
 #include "base/trace.h"
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
 
@@ -343,9 +344,6 @@ bool x86_would_wake(struct x86_cpu *cpu)
 
 bool x86_take_interrupt(struct x86_cpu *cpu)
 {
-	if (cpu->lapic && atomic_peek(&cpu->lapic->irr_pending) && !cpu->interrupt.pending &&
-	    x86_interrupts_open(cpu))
-		fetch_interrupt(cpu);
 	if (unlikely(cpu->nmi_pending) && !cpu->nmi_masked && !cpu->ss_shadow && !cpu->sti_shadow) {
 		deliver(cpu, X86_NMI);
 		kvm_stat_add(&cpu->vcpu.stat.nmi_injections, 1);
@@ -353,7 +351,11 @@ bool x86_take_interrupt(struct x86_cpu *cpu)
 		cpu->nmi_masked = true;
 		return true;
 	}
-	if (unlikely(cpu->interrupt.pending) && x86_interrupts_open(cpu)) {
+	if (!x86_interrupts_open(cpu) || (cpu->debug.control & X86_DEBUG_BLOCK_IRQ))
+		return false;
+	if (cpu->lapic && atomic_peek(&cpu->lapic->irr_pending) && !cpu->interrupt.pending)
+		fetch_interrupt(cpu);
+	if (unlikely(cpu->interrupt.pending)) {
 		deliver(cpu, cpu->interrupt.vector);
 		kvm_stat_add(&cpu->vcpu.stat.irq_injections, 1);
 		kvmu_trace(kvm, kvm_inj_virq, cpu->interrupt.vector, false, false);

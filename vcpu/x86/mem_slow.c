@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 #include "vcpu/x86/lapic.h"
 
 #define MAX_ACCESS 64
@@ -179,6 +180,7 @@ u64 x86_load_slow(struct x86_cpu *cpu, u64 addr, unsigned int bytes)
 	void *ptr = hva_to_ptr(p.place[0].hva);
 	u64 value = 0;
 
+	x86_debug_note_access(cpu, addr, bytes, false);
 	if (likely(!p.bytes[1] && !p.place[0].mmio)) {
 		switch (bytes) {
 		case 1:
@@ -203,6 +205,7 @@ void x86_store_slow(struct x86_cpu *cpu, u64 addr, unsigned int bytes, u64 value
 	struct pieces p = translate(cpu, addr, bytes, X86_ACCESS_WRITE, x86_current_bank(cpu));
 	void *ptr = hva_to_ptr(p.place[0].hva);
 
+	x86_debug_note_access(cpu, addr, bytes, true);
 	announce_store(cpu, &p);
 	if (likely(!p.bytes[1] && !p.place[0].mmio)) {
 		switch (bytes) {
@@ -229,12 +232,14 @@ void x86_store_slow(struct x86_cpu *cpu, u64 addr, unsigned int bytes, u64 value
 void x86_load_bytes(struct x86_cpu *cpu, u64 addr, void *buf, unsigned int bytes)
 {
 	kvmu_assert(bytes <= MAX_ACCESS);
+	x86_debug_note_access(cpu, addr, bytes, false);
 	load(cpu, addr, buf, bytes, x86_current_bank(cpu));
 }
 
 void x86_store_bytes(struct x86_cpu *cpu, u64 addr, const void *buf, unsigned int bytes)
 {
 	kvmu_assert(bytes <= MAX_ACCESS);
+	x86_debug_note_access(cpu, addr, bytes, true);
 	store(cpu, addr, buf, bytes, x86_current_bank(cpu));
 }
 
@@ -252,6 +257,7 @@ void *x86_rmw_ptr(struct x86_cpu *cpu, u64 addr, unsigned int bytes)
 {
 	struct pieces p = translate(cpu, addr, bytes, X86_ACCESS_WRITE, x86_current_bank(cpu));
 
+	x86_debug_note_access(cpu, addr, bytes, true);
 	announce_store(cpu, &p);
 	if (p.bytes[1] || p.place[0].mmio)
 		return NULL;
@@ -272,6 +278,7 @@ unsigned int x86_span(struct x86_cpu *cpu, u64 addr, u64 bytes, bool write, void
 	place = x86_tlb_translate(cpu, addr, write ? X86_ACCESS_WRITE : X86_ACCESS_READ,
 				  x86_current_bank(cpu));
 	*ptr = NULL;
+	x86_debug_note_access(cpu, addr, span, write);
 	if (place.mmio)
 		return 0;
 	if (write && x86_code_holds(cpu, place.hva))

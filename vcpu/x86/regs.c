@@ -12,6 +12,7 @@
 #endif
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
 
@@ -97,6 +98,7 @@ void x86_cpu_state_changed(struct x86_cpu *cpu)
 	if (x86_pae_paging(cpu->cr0, cpu->cr4, cpu->efer) &&
 	    !x86_load_pdptrs(cpu, cpu->cr3, cpu->pdptr, false))
 		memset(cpu->pdptr, 0, sizeof(cpu->pdptr));
+	x86_debug_changed(cpu);
 	x86_update_mode(cpu);
 	x86_flush_tlb(cpu);
 	x86_code_changed(cpu);
@@ -221,6 +223,8 @@ bool x86_write_cr4(struct x86_cpu *cpu, u64 value)
 	    !x86_load_pdptrs(cpu, cpu->cr3, cpu->pdptr, true))
 		return false;
 	cpu->cr4 = value;
+	if (changed & X86_CR4_DE)
+		x86_debug_changed(cpu);
 	x86_update_mode(cpu);
 	if (changed & paging)
 		x86_flush_tlb(cpu);
@@ -231,7 +235,9 @@ bool x86_write_cr4(struct x86_cpu *cpu, u64 value)
 void x86_write_rflags(struct x86_cpu *cpu, u64 value, u64 mask)
 {
 	x86_set_rflags_raw(cpu, (x86_rflags(cpu) & ~mask) | (value & mask));
-	cpu->rflags &= ~(u64)X86_EFLAGS_RF;
+	/* RF lasts for one instruction, which matters to breakpoints alone. */
+	if (!(mask & X86_EFLAGS_RF) || !cpu->debug.watches_fetch)
+		cpu->rflags &= ~(u64)X86_EFLAGS_RF;
 	x86_update_mode(cpu);
 }
 
@@ -309,8 +315,9 @@ void x86_cpu_reset(struct x86_cpu *cpu, bool init)
 	cpu->cr0 = X86_CR0_ET | (init ? cd_nw : X86_CR0_CD | X86_CR0_NW);
 	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->cr8 = cpu->efer = 0;
 	memset(cpu->dr, 0, sizeof(cpu->dr));
-	cpu->dr[6] = 0xffff0ff0;
-	cpu->dr[7] = 0x400;
+	cpu->dr[6] = X86_DR6_FIXED;
+	cpu->dr[7] = X86_DR7_FIXED;
+	x86_debug_changed(cpu);
 	memset(cpu->pdptr, 0, sizeof(cpu->pdptr));
 	if (!init)
 		reset_cold(cpu);

@@ -8,6 +8,7 @@
  * alone, with the answered accesses taken from cpu->mmio or cpu->pio.
  */
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 #include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/guest_mode.h"
 #include "vcpu/x86/flags.h"
@@ -276,13 +277,6 @@ static void run_blocks(struct x86_cpu *cpu)
 	execute(cpu, op ? op : x86_code_find(cpu));
 }
 
-/* SDM vol. 3, 19.3.1.4: the trap comes after the instruction that began with TF set. */
-static void step_trap(struct x86_cpu *cpu)
-{
-	cpu->dr[6] |= BIT_ULL(14);
-	cpu->exception = (struct x86_event){.pending = true, .vector = X86_DB};
-}
-
 /* Retired so far is what was ever granted less what is left. */
 static void set_budget(struct x86_cpu *cpu, s32 budget)
 {
@@ -290,21 +284,46 @@ static void set_budget(struct x86_cpu *cpu, s32 budget)
 	cpu->poll_budget = budget;
 }
 
+/*
+ * SDM vol. 3, 18.3.1.4: the trap comes after the instruction that began with TF
+ * set, or that touched what is watched.
+ */
+static void trap_after(struct x86_cpu *cpu, bool step)
+{
+	u64 dr6 = cpu->debug.hits;
+
+	if (step && !cpu->ss_shadow)
+		dr6 |= X86_DR6_BS;
+	if (dr6)
+		x86_debug_trap(cpu, dr6);
+}
+
+static bool answer_is_there(const struct x86_cpu *cpu)
+{
+	return cpu->pio.done || cpu->msr.done || cpu->mmio.done;
+}
+
 static void run_alone(struct x86_cpu *cpu)
 {
-	bool step = cpu->mode & X86_MODE_STEP, shadow = cpu->ss_shadow || cpu->sti_shadow;
+	bool step = (cpu->mode & X86_MODE_STEP) || (cpu->debug.control & X86_DEBUG_STEP);
+	bool shadow = cpu->ss_shadow || cpu->sti_shadow;
+	u64 resume = cpu->rflags & X86_EFLAGS_RF;
 	s32 budget = cpu->poll_budget;
-	const struct x86_op *op = x86_code_alone(cpu);
+	const struct x86_op *op;
 
+	if (!answer_is_there(cpu))
+		x86_debug_check_fetch(cpu);
+	op = x86_code_alone(cpu);
+	cpu->debug.hits = 0;
 	set_budget(cpu, 0); /* branches must not go on by themselves */
 	cpu->run.careful = true;
 	execute(cpu, op);
 	set_budget(cpu, budget + cpu->poll_budget);
 	drop_access(cpu);
+	cpu->rflags &= ~resume;
 	if (shadow)
 		cpu->ss_shadow = cpu->sti_shadow = false;
-	if (step && !cpu->ss_shadow)
-		step_trap(cpu);
+	trap_after(cpu, step);
 }
 
 static void poll(struct x86_cpu *cpu)
@@ -346,7 +365,8 @@ static void step(struct x86_cpu *cpu, bool immediate_exit)
 		cpu->exit = X86_EXIT_IRQ_WINDOW;
 		return;
 	}
-	if ((cpu->mode & X86_MODE_STEP) || cpu->sti_shadow || cpu->ss_shadow)
+	if ((cpu->mode & X86_MODE_STEP) || cpu->sti_shadow || cpu->ss_shadow ||
+	    x86_debug_alone(cpu))
 		run_alone(cpu);
 	else
 		run_blocks(cpu);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/debug.h"
 #include "vcpu/x86/lapic.h"
 
 #define TLB2_LG2  11
@@ -136,6 +137,8 @@ static void fill_tags(struct x86_cpu *cpu, const struct tlb2_entry *from)
 	struct x86_tlb_entry *e = &tlb->entry[index];
 
 	empty_entry(e, index);
+	if (unlikely(x86_debug_hides_page(cpu, from->page)))
+		return;
 	e->addend = from->hva - from->page;
 	if (from->perms & X86_PERM_R)
 		e->read_tag = from->page;
