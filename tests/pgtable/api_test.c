@@ -460,8 +460,9 @@ static void the_block_gets_the_marks_of_the_fault(void **state)
 struct marking_mmu {
 	struct test_table *t;
 	struct kvm_pgtable_ops ops;
-	kvm_pte_t *ptep; /* the leaf it is about to mark */
-	kvm_pte_t marks;
+	kvm_pte_t *ptep;  /* the leaf it is about to mark */
+	kvm_pte_t marks;  /* the bits that tell */
+	kvm_pte_t values; /* what they are when it has marked */
 	unsigned int marked;
 };
 
@@ -479,8 +480,8 @@ static void *alloc_while_the_mmu_marks(void *ctx)
 {
 	struct marking_mmu *mmu = ctx;
 
-	if (mmu->ptep && (*mmu->ptep & mmu->marks) != mmu->marks) {
-		*mmu->ptep |= mmu->marks;
+	if (mmu->ptep && (*mmu->ptep & mmu->marks) != mmu->values) {
+		*mmu->ptep = (*mmu->ptep & ~mmu->marks) | mmu->values;
 		mmu->marked++;
 	}
 	return mmu->t->ops.alloc_table(mmu->t);
@@ -513,11 +514,12 @@ static void watch_block(struct marking_mmu *mmu, struct test_table *t, u64 block
 	*mmu = (struct marking_mmu){.t = t};
 	assert_int_equal(t->format->op.map(&t->pgt, &marked), 0);
 	assert_int_equal(t->format->op.walk(&t->pgt, 0, block, &walker), 0);
-	mmu->marks = *mmu->ptep;
+	mmu->values = *mmu->ptep;
 	assert_int_equal(t->format->op.unmap(&t->pgt, 0, block, NONE, NULL, NULL), 0);
 	assert_int_equal(t->format->op.map(&t->pgt, &clean), 0);
 	assert_int_equal(t->format->op.walk(&t->pgt, 0, block, &walker), 0);
-	mmu->marks ^= *mmu->ptep;
+	mmu->marks = mmu->values ^ *mmu->ptep;
+	mmu->values &= mmu->marks;
 	assert_int_equal(t->format->op.test_young(&t->pgt, 0, block, &young), 0);
 	assert_false(young);
 }

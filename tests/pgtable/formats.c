@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#include "pgtable/instance/arm64_hyp.h"
+#include "pgtable/instance/arm64_s2_16k.h"
+#include "pgtable/instance/arm64_s2_4k.h"
+#include "pgtable/instance/arm64_s2_64k.h"
 #include "pgtable/instance/ept.h"
 #include "pgtable/instance/npt.h"
 #include "pgtable/instance/riscv_g.h"
@@ -34,6 +38,17 @@
 		.keeps_refusals = true, .breaks = true,                                     \
 	}
 
+/* Three software bits. */
+#define ARM64(prefix, label, bits, granule, largest, ad)                                       \
+	{                                                                                      \
+		.name = label, .op = FORMAT_OPS(prefix),                                       \
+		.config = {.input_bits = (bits),                                               \
+			   .granule_lg2 = (granule),                                           \
+			   .accessed_dirty = (ad)},                                            \
+		.page_lg2 = (granule), .table_bits = (granule)-3, .leaf_level_max = (largest), \
+		.lacks = KVM_PGTABLE_PROT_SW3, .keeps_refusals = true, .breaks = true,         \
+	}
+
 const struct format formats[] = {
 	{.name = "tiny",
 	 .op = FORMAT_OPS(tiny),
@@ -61,6 +76,15 @@ const struct format formats[] = {
 	X86(npt, "npt-4", 48, 0, true),
 	X86(npt, "npt-5", 57, 5, true),
 	X86(npt, "x86_64-4-supervisor", 47, 4, true, .supervisor = true),
+	ARM64(arm64_s2_4k, "arm64-s2-4k-40", 40, 12, 3, false),
+	ARM64(arm64_s2_4k, "arm64-s2-4k-44", 44, 12, 3, false),
+	ARM64(arm64_s2_4k, "arm64-s2-4k-48-ad", 48, 12, 3, true),
+	ARM64(arm64_s2_16k, "arm64-s2-16k-42", 42, 14, 2, false),
+	ARM64(arm64_s2_16k, "arm64-s2-16k-48-ad", 48, 14, 2, true),
+	ARM64(arm64_s2_64k, "arm64-s2-64k-42-ad", 42, 16, 2, true),
+	ARM64(arm64_s2_64k, "arm64-s2-64k-52", 52, 16, 2, false),
+	ARM64(arm64_hyp, "arm64-hyp-48", 48, 12, 3, false),
+	ARM64(arm64_hyp, "arm64-hyp-39-ad", 39, 12, 3, true),
 	RISCV("riscv-sv39x4", 41, false, true),
 	RISCV("riscv-sv39x4-plain", 38, false, false),
 	RISCV("riscv-sv48x4", 50, false, true),

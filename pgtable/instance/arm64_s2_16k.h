@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Operations on arm64 stage 2, 16 KiB pages: arm64_s2_16k_map() and so on, see pgtable_api.h. */
+#ifndef KVMU_PGTABLE_INSTANCE_ARM64_S2_16K_H
+#define KVMU_PGTABLE_INSTANCE_ARM64_S2_16K_H
+
+#include "pgtable/pgtable.h"
+
+#define PGT_NAME(op) arm64_s2_16k_##op
+#include "pgtable/pgtable_api.h"
+#undef PGT_NAME
+
+#endif
