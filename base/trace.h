@@ -39,6 +39,7 @@
 	X(kvmmmu, handle_mmio_page_fault, 3, "addr gfn access")                                    \
 	X(kvmmmu, kvm_mmu_spte_requested, 3, "gfn pfn level")                                      \
 	X(kvmmmu, kvm_mmu_set_spte, 7, "gfn spte sptep level r x u")                               \
+	X(kvmmmu, kvm_tdp_mmu_spte_changed, 5, "as_id gfn level old_spte new_spte")                \
 	X(kvmmmu, kvm_mmu_zap_all_fast, 2, "mmu_valid_gen mmu_used_pages")                         \
 	X(kvmu, kvm_page_fault_done, 5, "vcpu_id fault_address error_code ret level")
 
@@ -52,8 +53,8 @@ enum kvmu_trace_event {
 };
 
 /* Names that tracers of the system expect: PROVIDER_NAME_semaphore. */
-#define KVMU_TRACE_DECLARE(system, name, nr, fields)       \
-	extern unsigned short system##_##name##_semaphore; \
+#define KVMU_TRACE_DECLARE(system, name, nr, fields) \
+	extern u16 system##_##name##_semaphore;      \
 	enum { KVMU_TRACE_FIELDS_##name = (nr) };
 KVMU_TRACE_EVENTS(KVMU_TRACE_DECLARE)
 #undef KVMU_TRACE_DECLARE

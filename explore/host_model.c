@@ -398,7 +398,7 @@ void mmu_host_wait_turn(unsigned int turn)
 
 /* ---- trace points: nobody looks; the explorer has its own trace ---------------------------- */
 
-#define SEMAPHORE(system, name, nr, fields) unsigned short system##_##name##_semaphore;
+#define SEMAPHORE(system, name, nr, fields) u16 system##_##name##_semaphore;
 KVMU_TRACE_EVENTS(SEMAPHORE)
 
 void kvmu_trace_emit(enum kvmu_trace_event event, const u64 *fields)

@@ -26,10 +26,10 @@
 
 /* In this section a tracer that attaches adds 1 where the probe's note says. */
 #define DEFINE_SEMAPHORE(system, name, nr, fields) \
-	unsigned short system##_##name##_semaphore __attribute__((section(".probes")));
+	u16 system##_##name##_semaphore __attribute__((section(".probes")));
 KVMU_TRACE_EVENTS(DEFINE_SEMAPHORE)
 
-static unsigned short *const semaphores[] = {
+static u16 *const semaphores[] = {
 #define SEMAPHORE_ADDRESS(system, name, nr, fields) &system##_##name##_semaphore,
 	KVMU_TRACE_EVENTS(SEMAPHORE_ADDRESS)};
 

@@ -241,6 +241,12 @@ static void say_kvm_mmu_set_spte(struct text *text, const u64 *f)
 	    (ull)f[3], (ull)f[2]);
 }
 
+static void say_kvm_tdp_mmu_spte_changed(struct text *text, const u64 *f)
+{
+	say(text, "as id %llu gfn %llx level %llu old_spte %llx new_spte %llx", (ull)f[0],
+	    (ull)f[1], (ull)f[2], (ull)f[3], (ull)f[4]);
+}
+
 static void say_kvm_mmu_zap_all_fast(struct text *text, const u64 *f)
 {
 	say(text, "kvm-mmu-valid-gen %llu used_pages %llx", (ull)f[0], (ull)f[1]);

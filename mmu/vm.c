@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Life of a VM's memory and of its vCPUs' part in it; table pages; zapping. */
+#include "base/trace.h"
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
@@ -60,12 +61,21 @@ static void ops_free_root(void *ctx, void *root, size_t bytes)
 	table_arena_free_root(&kvm->arena, root, bytes);
 }
 
+static void ops_entry_changed(void *ctx, u64 addr, u8 level, kvm_pte_t old, kvm_pte_t new)
+{
+	const u64 as_id = 0; /* one tree for all */
+
+	(void)ctx;
+	kvmu_trace(kvmmmu, kvm_tdp_mmu_spte_changed, as_id, gpa_to_gfn(addr), level, old, new);
+}
+
 static const struct kvm_pgtable_ops table_ops = {
 	.alloc_table = ops_alloc_table,
 	.free_table = ops_free_table,
 	.retire_table = ops_retire_table,
 	.alloc_root = ops_alloc_root,
 	.free_root = ops_free_root,
+	.entry_changed = ops_entry_changed,
 };
 
 struct kvm_retired kvm_mmu_take_retired(struct kvm *kvm)
@@ -92,6 +102,7 @@ static int init_tables(struct kvm *kvm)
 	const struct kvm_pgtable_config config = {
 		.input_bits = KVM_MMU_INPUT_BITS,
 		.accessed_dirty = true,
+		.watched = &kvmmmu_kvm_tdp_mmu_spte_changed_semaphore,
 		.ctx = kvm,
 		.ops = &table_ops,
 	};

@@ -99,6 +99,12 @@ struct kvm_pgtable_ops {
 	void (*flush)(void *ctx, const struct kvm_pgtable_flush *flush);
 	/* Cache maintenance to the point of coherency for @bytes at hpa; NULL: not needed. */
 	void (*clean_dcache)(void *ctx, hpa_t hpa, size_t bytes);
+	/*
+	 * While config.watched is not 0: the entry for @addr has changed.  Under the
+	 * walk's lock, in a shared walk beside others.  Not told: what happens to a
+	 * tree that nobody can reach, and destroy.  NULL: nobody ever asks.
+	 */
+	void (*entry_changed)(void *ctx, u64 addr, u8 level, kvm_pte_t old, kvm_pte_t new);
 };
 
 struct kvm_pgtable_config {
@@ -108,6 +114,7 @@ struct kvm_pgtable_config {
 	bool accessed_dirty; /* the MMU sets accessed and dirty bits by itself */
 	bool supervisor;     /* x86_64: leaves without U/S; NPT and user space need it clear */
 	bool svpbmt;	     /* RISC-V: the MMU knows memory types, DEVICE may be asked for */
+	const u16 *watched;  /* see ops->entry_changed; may be set at any moment; NULL: never */
 	void *ctx;
 	const struct kvm_pgtable_ops *ops;
 };

@@ -230,6 +230,26 @@ pgt_inline int pgt_change_exclusive(const struct kvm_pgtable_visit_ctx *ctx, kvm
 	return 0;
 }
 
+/* ---- who watches ---------------------------------------------------------------------- */
+
+/* By a builtin: this is no part of any protocol between threads. */
+pgt_inline bool pgt_watched(const struct kvm_pgtable *pgt)
+{
+	return unlikely(pgt->config.watched &&
+			__atomic_load_n(pgt->config.watched, __ATOMIC_RELAXED));
+}
+
+pgt_cold void pgt_tell_watcher(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_t old,
+			       kvm_pte_t new)
+{
+	const struct kvm_pgtable_config *config = &ctx->pgt->config;
+
+	if (config->ops->entry_changed)
+		config->ops->entry_changed(config->ctx,
+					   align_down(ctx->addr, pgt_level_bytes(ctx->level)),
+					   ctx->level, old, new);
+}
+
 /*
  * Change the entry the walker shows from ctx->old to @new.  -EAGAIN: someone else
  * was faster, under an exclusive walk the MMU; nothing has changed.
@@ -242,9 +262,12 @@ pgt_inline int pgt_entry_change(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte
 
 	kvmu_assert(pgt_transition_legal(ctx->old, new, ctx->level, shared));
 	err = shared ? pgt_change_shared(ctx, new) : pgt_change_exclusive(ctx, new);
-	if (!err)
-		pgt_note_flush(ctx, new, owed);
-	return err;
+	if (err)
+		return err;
+	pgt_note_flush(ctx, new, owed);
+	if (pgt_watched(ctx->pgt))
+		pgt_tell_watcher(ctx, ctx->old, new);
+	return 0;
 }
 
 /* Does this change have to go through an absent entry and a flush? */
@@ -273,6 +296,8 @@ pgt_cold int pgt_break_before_make(const struct kvm_pgtable_visit_ctx *ctx, kvm_
 	kvmu_assert(pgt_transition_legal(PGT_LOCKED, new, ctx->level, false));
 	/* Ours alone: no one changes a locked entry but who locked it. */
 	pgt_env_store(locked.ptep, new);
+	if (pgt_watched(ctx->pgt))
+		pgt_tell_watcher(ctx, PGT_LOCKED, new);
 	return 0;
 }
 

@@ -164,7 +164,8 @@ pgt_inline int pgt_walk(struct kvm_pgtable_visit_ctx *ctx, const struct kvm_pgta
 	struct kvm_pgtable *const pgt = ctx->pgt;
 	const unsigned int top = pgt->levels;
 	const u64 end = ctx->end;
-	const bool runs = code.run && !(ctx->flags & KVM_PGTABLE_WALK_SHARED);
+	/* A watcher is told of each entry by the visitor's way. */
+	const bool runs = code.run && !(ctx->flags & KVM_PGTABLE_WALK_SHARED) && !pgt_watched(pgt);
 	const bool posts = code.visits & KVM_PGTABLE_WALK_TABLE_POST;
 	kvm_pte_t *tables[FMT_MAX_LEVELS + 1];
 	kvm_pte_t *table = pgt->root;

@@ -19,6 +19,7 @@ LINE = re.compile(r"^ *(?P<task>\S+)-(?P<tid>\d+) +\[\d{3}\] +\d+\.\d{6}: (?P<ev
 
 # What differs from run to run: places in the program's address space.
 MASKS = ((r"pfn [0-9a-f]+", "pfn P"), (r"spte [0-9a-f]+([0-9a-f]{3}) ", r"spte ..\1 "),
+         (r"(old_spte|new_spte) [0-9a-f]+([0-9a-f]{3})\b", r"\1 ..\2"),
          (r" at [0-9a-f]{6,}$", " at P"), (r"range: 0x[0-9a-f]+ -- 0x[0-9a-f]+", "range: P"))
 
 
@@ -34,10 +35,17 @@ def fault(rip, gpa, error_code, ret, qualification, between=()):
             ("kvm_entry", f"vcpu 0, rip 0x{rip:x}")]
 
 
-def mapping(rip, gpa, error_code, qualification, bits, access):
+def changed(gfn, level, old, new):
+    return ("kvm_tdp_mmu_spte_changed",
+            f"as id 0 gfn {gfn:x} level {level} old_spte {old} new_spte {new}")
+
+
+def mapping(rip, gpa, error_code, qualification, bits, access, old="0", tables=()):
     gfn = gpa >> 12
     return fault(rip, gpa, error_code, "RET_PF_FIXED", qualification,
                  [("kvm_mmu_spte_requested", f"gfn {gfn:x} pfn P level 1"),
+                  *[changed(0, level, "0", "..007") for level in tables],
+                  changed(gfn, 1, old, f"..{bits}"),
                   ("kvm_mmu_set_spte", f"gfn {gfn:x} spte ..{bits} ({access}) level 1 at P")])
 
 
@@ -59,14 +67,15 @@ FINAL, READ, WRITE, FETCH = 0x100000000, 0x181, 0x182, 0x184
 # The code of tests/clients/known_faults.c from 0x1000 on, instruction by instruction.
 EXPECTED = [
     enter(0x1000),
-    *mapping(0x1000, 0x1000, FINAL | 0x10, FETCH, "135", "r-x"),
+    *mapping(0x1000, 0x1000, FINAL | 0x10, FETCH, "135", "r-x", tables=(4, 3, 2)),
     *mapping(0x1003, 0x4000, FINAL | 2, WRITE, "337", "rwx"),
     *mapping(0x1009, 0x5000, FINAL, READ, "135", "r-x"),
-    *mapping(0x100b, 0x5000, FINAL | 3, WRITE, "337", "rwx"),
+    *mapping(0x100b, 0x5000, FINAL | 3, WRITE, "337", "rwx", old="..135"),
     leave(0x100e, "IO_INSTRUCTION", 0x100000),
     ("kvm_pio", "pio_write at 0x10 size 1 count 1 val 0x0 "),
     to_program("IO", 2),
     ("kvm_unmap_hva_range", "mmu notifier unmap range: P"),
+    changed(5, 1, "..337", "0"),
     enter(0x100e),
     leave(0x100e, "EXTERNAL_INTERRUPT"),  # the flush that the unmapping owes
     enter(0x100e),
@@ -140,7 +149,7 @@ class KnownFaults(unittest.TestCase):
                                 (("-e", "kvm_pio", "-e", "kvm_m?io"), {"kvm_pio", "kvm_mmio"}),
                                 (("--events=kvmmmu:*",),
                                  {"kvm_mmu_spte_requested", "kvm_mmu_set_spte",
-                                  "handle_mmio_page_fault"})):
+                                  "kvm_tdp_mmu_spte_changed", "handle_mmio_page_fault"})):
             lines = [(event, fields) for _, event, fields in self.trace(*options)]
             self.assertEqual(lines, [line for line in EXPECTED if line[0] in chosen])
 

@@ -120,6 +120,14 @@ static void clean_dcache(void *ctx, hpa_t hpa, size_t bytes)
 	t->cleaned_bytes += bytes;
 }
 
+static void entry_changed(void *ctx, u64 addr, u8 level, kvm_pte_t old, kvm_pte_t new)
+{
+	struct test_table *t = ctx;
+
+	assert_true(t->watched);
+	t->on_change(t->on_change_arg, addr, level, old, new);
+}
+
 static const struct table_arena_source chunks = {.alloc_chunk = chunk_alloc,
 						 .free_chunk = chunk_free};
 
@@ -131,6 +139,7 @@ static const struct kvm_pgtable_ops table_ops = {
 	.free_root = root_free,
 	.flush = flush_now,
 	.clean_dcache = clean_dcache,
+	.entry_changed = entry_changed,
 };
 
 void table_setup(struct test_table *t, const struct format *format)
@@ -143,6 +152,7 @@ void table_setup(struct test_table *t, const struct format *format)
 		0);
 	config.ctx = t;
 	config.ops = &t->ops;
+	config.watched = &t->watched;
 	assert_int_equal(format->op.init(&t->pgt, &config), 0);
 }
 

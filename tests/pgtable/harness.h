@@ -31,6 +31,9 @@ struct test_table {
 	u64 cleaned_bytes;
 	long fail_after; /* table allocations that still succeed; negative: all */
 	u32 lock;	 /* of the retired list */
+	u16 watched;	 /* 1: on_change is called for each change */
+	void (*on_change)(void *arg, u64 addr, u8 level, kvm_pte_t old, kvm_pte_t new);
+	void *on_change_arg;
 };
 
 /* Fails the test on any error. */
