@@ -200,7 +200,7 @@ static void map_first_pages(const struct scenario *scenario)
 		if (!scenario->thread[i].is_vcpu)
 			continue;
 		model_vcpu_enter(&vcpus[i]);
-		for (u32 page = 0; page < HOST_PAGES; page++) {
+		for (u32 page = 0; page < HOST_SHARED; page++) {
 			if (scenario->mapped >> page & 1)
 				model_vcpu_access(&vcpus[i], page, true);
 		}

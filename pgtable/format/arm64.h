@@ -16,13 +16,21 @@
  * the first one), and by a software bit where it does not, or where the page may
  * not be written any more.  Three bits are left for software: SW3 cannot be said.
  *
- * Before: ARM64_GRANULE_LG2, the FMT_ constants, and how the format says "may be
- * written": arm64_allows_write(), arm64_allow_write(), arm64_forbid_write().
+ * Before: ARM64_GRANULE_LG2, the FMT_ constants, and what bit 7 is where a leaf may
+ * be written: ARM64_BIT7_WRITE (S2AP[1]: set) or 0 (AP[2]: clear).
  */
 #ifndef KVMU_PGTABLE_FORMAT_ARM64_H
 #define KVMU_PGTABLE_FORMAT_ARM64_H
 
 #include "pgtable/format/contract.h"
+
+#ifndef ARM64_GRANULE_LG2
+#define ARM64_GRANULE_LG2 12
+#endif
+#ifndef FMT_PAGE_LG2
+#define FMT_PAGE_LG2   ARM64_GRANULE_LG2
+#define FMT_TABLE_BITS (ARM64_GRANULE_LG2 - 3)
+#endif
 
 #define ARM64_VALID    BIT_ULL(0)
 #define ARM64_NO_BLOCK BIT_ULL(1) /* a table above level 1, a page at it */
@@ -33,6 +41,11 @@
 #define ARM64_SW       GENMASK_ULL(57, 55)
 #define ARM64_SW_DIRTY BIT_ULL(58)
 #define ARM64_SW_SHIFT 55
+
+#define ARM64_BIT7 BIT_ULL(7)
+#ifndef ARM64_BIT7_WRITE
+#define ARM64_BIT7_WRITE ARM64_BIT7
+#endif
 
 #define ARM64_PROT_SW (KVM_PGTABLE_PROT_SW0 | KVM_PGTABLE_PROT_SW1 | KVM_PGTABLE_PROT_SW2)
 
@@ -122,6 +135,21 @@ static inline kvm_pte_t fmt_leaf_grow(kvm_pte_t pte, unsigned int level)
 {
 	(void)level;
 	return pte & ~ARM64_NO_BLOCK;
+}
+
+static inline bool arm64_allows_write(kvm_pte_t pte)
+{
+	return (pte & ARM64_BIT7) == ARM64_BIT7_WRITE;
+}
+
+static inline kvm_pte_t arm64_allow_write(kvm_pte_t pte)
+{
+	return (pte & ~ARM64_BIT7) | ARM64_BIT7_WRITE;
+}
+
+static inline kvm_pte_t arm64_forbid_write(kvm_pte_t pte)
+{
+	return (pte & ~ARM64_BIT7) | (ARM64_BIT7_WRITE ^ ARM64_BIT7);
 }
 
 /* ---- marks ---------------------------------------------------------------------------- */

@@ -17,27 +17,9 @@
 #define FMT_LEAF_LEVEL_MAX    3
 #define FMT_BREAK_BEFORE_MAKE 1
 
-#include "base/bits.h"
-#include "base/types.h"
-
-#define HYP_ATTR_DEVICE BIT_ULL(2) /* AttrIndx 1 */
-#define HYP_AP1		BIT_ULL(6) /* must be one in a regime of one level */
-#define HYP_READ_ONLY	BIT_ULL(7)
-
-static inline bool arm64_allows_write(u64 pte)
-{
-	return !(pte & HYP_READ_ONLY);
-}
-
-static inline u64 arm64_allow_write(u64 pte)
-{
-	return pte & ~HYP_READ_ONLY;
-}
-
-static inline u64 arm64_forbid_write(u64 pte)
-{
-	return pte | HYP_READ_ONLY;
-}
+#define HYP_ATTR_DEVICE	 BIT_ULL(2) /* AttrIndx 1 */
+#define HYP_AP1		 BIT_ULL(6) /* must be one in a regime of one level */
+#define ARM64_BIT7_WRITE 0	    /* AP[2]: set for read-only */
 
 #include "pgtable/format/arm64.h"
 
@@ -82,7 +64,7 @@ static inline enum kvm_pgtable_prot fmt_leaf_prot(kvm_pte_t pte, unsigned int le
 static inline bool fmt_entry_valid(const struct kvm_pgtable *pgt, kvm_pte_t pte, unsigned int level)
 {
 	(void)pgt;
-	return arm64_common_valid(pte, level, HYP_ATTR_DEVICE | HYP_AP1 | HYP_READ_ONLY) &&
+	return arm64_common_valid(pte, level, HYP_ATTR_DEVICE | HYP_AP1 | ARM64_BIT7) &&
 	       (fmt_is_table(pte, level) || (level <= FMT_LEAF_LEVEL_MAX && (pte & HYP_AP1)));
 }
 

@@ -38,29 +38,10 @@
 #define FMT_TABLE_LG2	      ARM64_GRANULE_LG2
 #define FMT_BREAK_BEFORE_MAKE 1
 
-#include "base/bits.h"
-#include "base/types.h"
-
 #define S2_MEMATTR	  GENMASK_ULL(5, 2)
 #define S2_MEMATTR_NORMAL (15ull << 2) /* write-back, inner and outer */
 #define S2_MEMATTR_DEVICE (1ull << 2)  /* nGnRE */
 #define S2_READ		  BIT_ULL(6)
-#define S2_WRITE	  BIT_ULL(7)
-
-static inline bool arm64_allows_write(u64 pte)
-{
-	return pte & S2_WRITE;
-}
-
-static inline u64 arm64_allow_write(u64 pte)
-{
-	return pte | S2_WRITE;
-}
-
-static inline u64 arm64_forbid_write(u64 pte)
-{
-	return pte & ~S2_WRITE;
-}
 
 #include "pgtable/format/arm64.h"
 
@@ -120,7 +101,7 @@ static inline bool fmt_entry_valid(const struct kvm_pgtable *pgt, kvm_pte_t pte,
 {
 	(void)pgt;
 	return (fmt_is_table(pte, level) || level <= FMT_LEAF_LEVEL_MAX) &&
-	       arm64_common_valid(pte, level, S2_READ | S2_WRITE | S2_MEMATTR);
+	       arm64_common_valid(pte, level, S2_READ | ARM64_BIT7 | S2_MEMATTR);
 }
 
 #endif

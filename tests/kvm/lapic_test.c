@@ -30,7 +30,7 @@ static void ds_to_apic(const struct fixture *f)
 
 struct second {
 	int vcpu;
-	volatile bool stop;
+	_Atomic bool stop;
 	int unexpected; /* errno */
 	unsigned int again;
 };

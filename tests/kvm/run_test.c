@@ -350,7 +350,7 @@ static void a_second_processor_waits_to_be_started(void **state)
 struct runner {
 	struct fixture *f;
 	int err;
-	volatile int done;
+	_Atomic int done;
 };
 
 static void *run_in_thread(void *arg)
