@@ -86,6 +86,15 @@ static void wrong_expectations(struct hw_test *t, const struct hw_point *p)
 	must_notice(t, &wrong, HW_READ, "a page that should have been absent");
 }
 
+/* At the page's first bytes, so that it meets what an earlier one left in the cache. */
+static enum hw_fault write_once(struct hw_test *t, const struct hw_point *p)
+{
+	struct hw_access access = {.gpa = p->gpa, .op = HW_WRITE};
+
+	hw_access(t, &access);
+	return access.fault;
+}
+
 /* Write-protected without the flush that is owed: the old translation is still used. */
 static void forgotten_flush(struct hw_test *t, struct hw_point *p)
 {
@@ -93,13 +102,14 @@ static void forgotten_flush(struct hw_test *t, struct hw_point *p)
 
 	if (!t->machine->caches)
 		return;
-	hw_check_mmu(t, p, HW_WRITE, 1);
+	if (write_once(t, p) != HW_FAULT_NONE)
+		hw_fail(t, p, "could not be written");
 	if (t->format->op.wrprotect(&t->pgt, p->gpa, format_page(t->format),
 				    (enum kvm_pgtable_walk_flags)0, &owed) ||
 	    !kvm_pgtable_flush_owed(&owed))
 		hw_fail(t, p, "wrprotect owes no flush");
 	p->prot &= ~(u32)KVM_PGTABLE_PROT_W;
-	must_notice(t, p, HW_WRITE, "a forgotten flush");
+	t->n.stale += write_once(t, p) == HW_FAULT_NONE;
 	hw_settle(t, &owed);
 	hw_check_all_ops(t, p);
 }
@@ -129,4 +139,7 @@ void hw_test_controls(struct hw_test *t)
 		damage_one(t);
 	if (!t->n.controls)
 		hw_fail(t, NULL, "nothing was noticed");
+	/* Now and then something else takes the place in the cache; not always. */
+	if (t->machine->caches && !t->n.stale)
+		hw_fail(t, NULL, "a forgotten flush does not show");
 }

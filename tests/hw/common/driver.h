@@ -134,6 +134,7 @@ struct hw_counts {
 	u64 midway;    /* demanded in the middle of an operation */
 	u64 on_demand; /* faults that were answered by mapping */
 	u64 controls;  /* damage that was noticed, as it should be */
+	u64 stale;     /* flushes left out on purpose that were missed */
 };
 
 struct hw_test {

@@ -7,7 +7,7 @@ static struct hw_test the_test;
 
 void hw_print_heading(const struct hw_machine *machine)
 {
-	hw_printf("\n%22s%8s%9s%8s%9s%8s | %8s%8s%9s%9s%9s | %8s%8s%8s%6s\n", machine->name, "maps",
+	hw_printf("\n%26s%8s%9s%8s%9s%8s | %8s%8s%9s%9s%9s | %8s%8s%8s%6s\n", machine->name, "maps",
 		  "leaves", "ops", "accesses", "probes", "absent", "perm", "accessed", "untold",
 		  "answered", "flushes", "midway", "damage", "ms");
 }
@@ -17,7 +17,7 @@ static void print_line(const struct hw_test *t, u64 us)
 {
 	const struct hw_counts *n = &t->n;
 
-	hw_printf("%22s%8lu%9lu%8lu%9lu%8lu | ", t->format->name, n->maps, n->leaves, n->ops,
+	hw_printf("%26s%8lu%9lu%8lu%9lu%8lu | ", t->format->name, n->maps, n->leaves, n->ops,
 		  n->accesses, n->probes);
 	hw_printf("%8lu%8lu%9lu%9lu%9lu | ", n->faults[HW_FAULT_ABSENT], n->faults[HW_FAULT_PERM],
 		  n->faults[HW_FAULT_YOUNG], n->faults[HW_FAULT_UNTOLD], n->on_demand);
@@ -25,6 +25,17 @@ static void print_line(const struct hw_test *t, u64 us)
 	if (t->failures)
 		hw_printf("  %lu FAILURES", t->failures);
 	hw_printf("\n");
+}
+
+/* Geometries do not all see the same numbers. */
+static u64 seed_of(const struct format *format, u64 seed)
+{
+	const struct kvm_pgtable_config *c = &format->config;
+	u64 mixed = seed ^ (c->input_bits | (u64)c->levels << 8 | (u64)c->granule_lg2 << 16 |
+			    (u64)c->accessed_dirty << 24) *
+				   0x9e3779b97f4a7c15ull;
+
+	return mixed ? mixed : 1;
 }
 
 u64 hw_test_format(struct hw_machine *machine, const struct format *format,
@@ -35,7 +46,7 @@ u64 hw_test_format(struct hw_machine *machine, const struct format *format,
 
 	*t = (struct hw_test){.machine = machine,
 			      .format = format,
-			      .random = params->seed ? params->seed : 1,
+			      .random = seed_of(format, params->seed),
 			      .scale = params->scale,
 			      .doing = "set-up"};
 	hw_table_setup(t);

@@ -222,6 +222,23 @@ static int do_wrprotect(struct hw_test *t, const struct span *s, struct kvm_pgta
 	return t->format->op.wrprotect(&t->pgt, s->start, s->size, s->flags, flush);
 }
 
+/* A page of a format whose MMU marks writes stays writable; all else must fault again. */
+static int do_mkclean(struct hw_test *t, const struct span *s, struct kvm_pgtable_flush *flush)
+{
+	const struct span wide = widened(t, s);
+	struct kvm_pgtable_leaf leaf = {0};
+
+	for (unsigned int i = 0; i < HW_POINTS; i++) {
+		struct hw_point *p = &t->points[i];
+
+		if (!inside(&wide, p) || t->format->op.get_leaf(&t->pgt, p->gpa, &leaf))
+			continue;
+		if (leaf.level > 1 || !t->format->config.accessed_dirty)
+			p->prot &= ~(u32)KVM_PGTABLE_PROT_W;
+	}
+	return t->format->op.mkclean(&t->pgt, s->start, s->size, s->flags, flush);
+}
+
 static bool can_say(const struct hw_test *t, u32 prot)
 {
 	for (unsigned int i = 0; i < t->machine->nr_prots; i++) {
@@ -310,7 +327,7 @@ static int do_link(struct hw_test *t, const struct span *s, struct kvm_pgtable_f
 
 	block.size = format_level_bytes(t->format, level);
 	block.start = align_down(s->point->gpa, block.size);
-	if (block.size > s->cluster->bytes)
+	if (block.size > s->cluster->bytes || level > t->pgt.levels)
 		return 0;
 	hpa = align_down(random_hpa(t, &block), format_level_bytes(t->format, level - 1));
 	err = t->format->op.create_unlinked(&t->pgt, hpa, level,
@@ -336,6 +353,7 @@ static const struct {
 	{"unmap", do_unmap, 3},
 	{"set_owner", do_set_owner, 1},
 	{"wrprotect", do_wrprotect, 3},
+	{"mkclean", do_mkclean, 2},
 	{"relax", do_relax, 3},
 	{"mkold", do_mkold, 2},
 	{"split", do_split, 1},
