@@ -26,6 +26,7 @@
 	X(kvm, kvm_hypercall, 5, "nr a0 a1 a2 a3")                                                 \
 	X(kvm, kvm_inj_virq, 3, "vector soft reinjected")                                          \
 	X(kvm, kvm_mmio, 4, "type len gpa val")                                                    \
+	X(kvm, kvm_msr, 4, "write ecx data exception")                                             \
 	X(kvm, kvm_pio, 5, "rw port size count val")                                               \
 	X(kvm, kvm_userspace_exit, 2, "reason errno")                                              \
 	X(kvm, kvm_vcpu_wakeup, 3, "ns waited valid")                                              \

@@ -153,6 +153,12 @@ static void say_kvm_mmio(struct text *text, const u64 *f)
 	say(text, " len %llu gpa 0x%llx val 0x%llx", (ull)f[1], (ull)f[2], (ull)f[3]);
 }
 
+static void say_kvm_msr(struct text *text, const u64 *f)
+{
+	say(text, "msr_%s %llx = 0x%llx%s", f[0] ? "write" : "read", (ull)f[1], (ull)f[2],
+	    f[3] ? " (#GP)" : "");
+}
+
 static void say_kvm_pio(struct text *text, const u64 *f)
 {
 	say(text, "pio_%s at 0x%llx size %llu count %llu val 0x%llx %s", f[0] ? "write" : "read",

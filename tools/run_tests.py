@@ -72,6 +72,8 @@ def static_tests():
               for name in STATIC_CHECKS]
     checks.append(Test("static: the checks find what they look for",
                        [sys.executable, str(ROOT / "tests/tools/checks_test.py")]))
+    checks.append(Test("static: results of selftests are read and compared",
+                       [sys.executable, str(ROOT / "tests/tools/selftests_test.py")]))
     checks.append(Test("static: the runner counts and stops",
                        [sys.executable, str(ROOT / "tests/tools/testrun_test.py")]))
     return checks

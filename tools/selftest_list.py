@@ -113,6 +113,12 @@ def rows_of(name):
     return [Row(name, variant) for variant in VARIANTS.get(name, [Variant()])]
 
 
+def has_run(version, title):
+    """Is there such a run today?  A table may still tell of one that is gone."""
+    return any(row.title == title and version in row.variant.versions
+               for row in rows_of(title.split()[0]))
+
+
 def is_perf(name):
     """The programs that measure or stress memory: after all others, which take moments."""
     return name.endswith(("_perf_test", "_stress_test")) or name in HEAVY

@@ -98,12 +98,12 @@ def titles_of(expected):
     return sorted({title for _, title in expected}, key=lambda title: (title.count("/"), title))
 
 
-def write_table(expected):
+def write_table(expected, path=TABLE):
     lines = ["", *count_lines(expected), "", *header("run")]
     for title in titles_of(expected):
         cells = [str(expected.get((version, title), ABSENT)) for version in VERSIONS]
         lines.append(f"| `{title}` | " + " | ".join(cells) + " |")
-    replace_between(TABLE, lines)
+    replace_between(path, lines)
 
 
 def program_cell(outcomes):

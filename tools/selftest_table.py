@@ -179,7 +179,9 @@ def main():
     if args.plain:
         args.plain.write_text(plain_list(found))
     if args.write:
-        selftest_report.write_all({**selftest_report.read_table(), **found})
+        kept = {key: outcome for key, outcome in selftest_report.read_table().items()
+                if selftest_list.has_run(*key)}
+        selftest_report.write_all({**kept, **found})
     code = runner.summary()
     return code if expected else 0
 

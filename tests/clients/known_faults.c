@@ -22,6 +22,11 @@ GUEST_CODE(faults, "16",
 	   "	mov	%bx, %es\n"
 	   "	movb	$7, %es:(0x10)\n" /* a device at 0x30010 */
 	   "	mov	%es:(0x20), %al\n"
+	   "	mov	$0xc0000100, %ecx\n" /* FS.base */
+	   "	mov	$0x1234, %ax\n"
+	   "	xor	%dx, %dx\n"
+	   "	wrmsr\n"
+	   "	rdmsr\n"
 	   "	hlt\n");
 
 static void run_guest(void)

@@ -96,7 +96,9 @@ EXPECTED = [
     to_program("MMIO", 6),
     ("kvm_mmio", "mmio read len 1 gpa 0x30020 val 0x99"),
     enter(0x1020),
-    leave(0x1025, "HLT"),
+    ("kvm_msr", "msr_write c0000100 = 0x1234"),
+    ("kvm_msr", "msr_read c0000100 = 0x1234"),
+    leave(0x1034, "HLT"),
     to_program("HLT", 5),
     ("kvm_unmap_hva_range", "mmu notifier unmap range: P"),
 ]

@@ -7,6 +7,7 @@
  * As with ports, an access that user space carries out ends the run; in the
  * next one the instruction runs again and takes the answer.
  */
+#include "base/trace.h"
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/exec_int.h"
 #include "vcpu/x86/lapic.h"
@@ -61,8 +62,10 @@ static _Noreturn void refuse(struct x86_cpu *cpu, struct x86_msr_exit msr)
 {
 	u64 rip = cpu->seg_base[X86_CS] + x86_op_rip(cpu, cpu->op);
 
-	if (!(atomic_peek(&cpu->machine->user_msr_reasons) & msr.reason))
+	if (!(atomic_peek(&cpu->machine->user_msr_reasons) & msr.reason)) {
+		kvmu_trace(kvm, kvm_msr, msr.is_write, msr.index, msr.data, true);
 		x86_raise_code(cpu, X86_GP, 0);
+	}
 	msr.pending = true;
 	msr.rip = cpu->mode & X86_MODE_CS64 ? rip : (u32)rip;
 	cpu->msr = msr;
@@ -106,6 +109,7 @@ X86_HANDLER(rdmsr_op)
 		msr.reason = reason_of(err);
 		refuse(cpu, msr);
 	}
+	kvmu_trace(kvm, kvm_msr, false, msr.index, value, false);
 	cpu->regs[X86_RAX] = (u32)value;
 	cpu->regs[X86_RDX] = value >> 32;
 	return x86_done(cpu, op);
@@ -129,6 +133,7 @@ X86_HANDLER(wrmsr_op)
 		msr.reason = reason_of(err);
 		refuse(cpu, msr);
 	}
+	kvmu_trace(kvm, kvm_msr, true, msr.index, msr.data, false);
 	x86_code_changed(cpu);
 	return x86_done(cpu, op);
 }

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "base/trace.h"
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/debug.h"
 #include "vcpu/x86/lapic.h"
@@ -56,10 +57,20 @@ static struct x86_mmio_frag *next_frag(struct x86_cpu *cpu, gpa_t gpa, unsigned 
 	x86_leave_to_user(cpu, X86_EXIT_MMIO);
 }
 
+/* What never gets to user space; type 1 is a read, 2 a write. */
+static void trace_lapic(unsigned int type, gpa_t gpa, const void *data, unsigned int bytes)
+{
+	u64 value = 0;
+
+	memcpy(&value, data, bytes < sizeof(value) ? bytes : sizeof(value));
+	kvmu_trace(kvm, kvm_mmio, type, bytes, gpa, value);
+}
+
 static void mmio_read(struct x86_cpu *cpu, gpa_t gpa, void *buf, unsigned int bytes)
 {
 	if (x86_lapic_covers(cpu, gpa)) {
 		x86_lapic_mmio_read(cpu, gpa, buf, bytes);
+		trace_lapic(1, gpa, buf, bytes);
 		return;
 	}
 	while (bytes) {
@@ -75,6 +86,7 @@ static void mmio_read(struct x86_cpu *cpu, gpa_t gpa, void *buf, unsigned int by
 static void mmio_write(struct x86_cpu *cpu, gpa_t gpa, const void *buf, unsigned int bytes)
 {
 	if (x86_lapic_covers(cpu, gpa)) {
+		trace_lapic(2, gpa, buf, bytes);
 		x86_lapic_mmio_write(cpu, gpa, buf, bytes);
 		return;
 	}
