@@ -27,6 +27,7 @@ LAYERS = {
     "explore": ["base/", "pgtable/", "mmu/", "explore/"],
     "el2": ["base/", "pgtable/", "el2/"],
     "examples": [],
+    "examples/library": ["base/", "pgtable/"],
     "tests/clients": [],
 }
 FREESTANDING_LAYERS = ("base", "pgtable", "mmu", "el2")
