@@ -126,15 +126,25 @@ class Runner:
     def count(self, outcome):
         return sum(result.outcome == outcome for result in self.results)
 
+    def list_skipped(self):
+        """One line for each reason: many tests share one."""
+        by_reason = {}
+        for result in self.results:
+            if result.outcome == SKIPPED:
+                by_reason.setdefault(result.remark, []).append(result.test.name)
+        if by_reason:
+            print("\nSkipped:")
+        for reason, names in by_reason.items():
+            print(f"  {reason}: {', '.join(names)}")
+
     def summary(self):
         """The closing lines; the last one is what a machine reads. Returns the exit code."""
-        for outcome, title in ((SKIPPED, "Skipped:"), (FAILED, "Failed:")):
-            chosen = [result for result in self.results if result.outcome == outcome]
-            if chosen:
-                print(f"\n{title}")
-            for result in chosen:
-                where = f"  (log: {result.log})" if outcome == FAILED else ""
-                print(f"  {result.test.name}: {result.remark}{where}")
+        self.list_skipped()
+        failed = [result for result in self.results if result.outcome == FAILED]
+        if failed:
+            print("\nFailed:")
+        for result in failed:
+            print(f"  {result.test.name}: {result.remark}  (log: {result.log})")
         line = f"{self.count(PASSED)} passed, {self.count(FAILED)} failed"
         if self.count(SKIPPED):
             line += f", {self.count(SKIPPED)} skipped"

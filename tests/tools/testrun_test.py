@@ -42,11 +42,20 @@ class Outcomes(unittest.TestCase):
 
     def test_skips_are_named_with_their_reason(self):
         code, lines, outcomes = run(shell("a", "true"), shell("b", "echo no such device; exit 77"),
-                                    shell("c", "false", skip="forbidden"))
-        self.assertEqual((code, lines[-1]), (0, "1 passed, 0 failed, 2 skipped"))
-        self.assertIn("  b: no such device", lines)
-        self.assertIn("  c: forbidden", lines)
-        self.assertEqual(outcomes, {"a": PASSED, "b": SKIPPED, "c": SKIPPED})
+                                    shell("c", "false", skip="forbidden"),
+                                    shell("d", "false", skip="forbidden"))
+        self.assertEqual((code, lines[-1]), (0, "1 passed, 0 failed, 3 skipped"))
+        self.assertIn("  no such device: b", lines)
+        self.assertTrue({"  forbidden: c, d", "  forbidden: d, c"} & set(lines))
+        self.assertEqual(outcomes, {"a": PASSED, "b": SKIPPED, "c": SKIPPED, "d": SKIPPED})
+
+    def test_a_verdict_replaces_all_rules(self):
+        def verdict(code, output):
+            return (SKIPPED, output.strip()) if code == 4 else (FAILED, "verdict")
+        _, lines, outcomes = run(shell("a", "echo why; exit 4", verdict=verdict),
+                                 shell("b", "true", verdict=verdict))
+        self.assertEqual(outcomes, {"a": SKIPPED, "b": FAILED})
+        self.assertIn("  why: a", lines)
 
     def test_signal_timeout_and_missing_program_are_failures(self):
         code, lines, outcomes = run(shell("a", "kill -SEGV $$"),
