@@ -12,6 +12,7 @@ struct el2_cpu_start {
 };
 
 /* PSCI's answer: 0, or negative. */
+#define EL2_CPU_ALREADY_ON (-4)
 int el2_cpu_on(unsigned int cpu, const struct el2_cpu_start *start);
 _Noreturn void el2_cpu_off(void);
 

@@ -110,6 +110,7 @@ void stage2_machine(struct hw_machine *m, struct chunk_heap *heap)
 		.prots = prots,
 		.nr_prots = ARRAY_SIZE(prots),
 		.caches = true,
+		.guest_bits = 52,
 		.load = load,
 		.flush = flush,
 		.access = access_by_guest,

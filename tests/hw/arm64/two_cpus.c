@@ -398,10 +398,14 @@ static void wait_for_guest(void)
 static void start_second(void)
 {
 	static struct el2_cpu_start start;
+	int err;
 
 	start = (struct el2_cpu_start){.stack_end = (char *)stack + sizeof(stack),
 				       .run = run_second};
-	KVMU_BUG_ON(el2_cpu_on(1, &start));
+	/* From an earlier test it may still be on its way out. */
+	while ((err = el2_cpu_on(1, &start)) == EL2_CPU_ALREADY_ON)
+		cpu_relax();
+	KVMU_BUG_ON(err);
 }
 
 static void set_up(struct hw_machine *machine, const struct format *format,
@@ -417,8 +421,10 @@ static void set_up(struct hw_machine *machine, const struct format *format,
 				.block = format_level_bytes(format, 2)};
 	hw_table_setup(&two.test);
 	two.guest_gpa = two.test.reserved[0].gpa;
-	for (unsigned int block = 0; block < BLOCKS; block++)
+	for (unsigned int block = 0; block < BLOCKS; block++) {
 		name_pages(block, 0, false);
+		note_clean(block);
+	}
 }
 
 u64 stage2_test_two_cpus(struct hw_machine *machine, const struct format *format,

@@ -86,6 +86,9 @@ struct hw_machine {
 	u64 tamper;
 	/* A translation is kept until it is flushed: leaving a flush out must show. */
 	bool caches;
+	/* The guest can name addresses of so many bits; those beyond the input are absent.  0: no.
+	 */
+	unsigned int guest_bits;
 
 	/* Walk @pgt from now on, with nothing cached. */
 	void (*load)(struct hw_machine *m, const struct kvm_pgtable *pgt);

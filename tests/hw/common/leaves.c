@@ -99,6 +99,21 @@ static void map_and_check(struct hw_test *t, unsigned int level, u32 prot)
 	check_absent(t, &r);
 }
 
+/* No entry is there for them: the MMU must not wrap around. */
+static void check_beyond(struct hw_test *t)
+{
+	for (unsigned int bit = t->format->config.input_bits; bit < t->machine->guest_bits; bit++) {
+		struct hw_access access = {.gpa = (1ull << bit) +
+						  hw_aligned_below(t, 8, 1ull << bit),
+					   .op = (enum hw_op)hw_below(t, HW_OPS)};
+
+		hw_access(t, &access);
+		if (access.fault != HW_FAULT_ABSENT && access.fault != HW_FAULT_UNTOLD)
+			hw_fail(t, NULL, "0x%lx, beyond the input: fault %u", access.gpa,
+				access.fault);
+	}
+}
+
 /* The largest leaf that the input size has room for. */
 static unsigned int largest_leaf(const struct hw_test *t)
 {
@@ -122,5 +137,6 @@ void hw_test_leaves(struct hw_test *t)
 				map_and_check(t, level, t->machine->prots[i] | device);
 			}
 		}
+		check_beyond(t);
 	}
 }
