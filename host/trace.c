@@ -75,6 +75,7 @@ static struct {
 	struct trace_ring *first;
 	u64 recorded;	 /* events that go to the rings, a bit each */
 	u64 lost_untold; /* by threads that have ended */
+	u32 nr_freed;	 /* rings given back to the system, which may hand them out again */
 	pthread_key_t key;
 	pthread_once_t once;
 } trace = {.once = PTHREAD_ONCE_INIT};
@@ -107,6 +108,8 @@ static struct trace_ring *new_ring(void)
 
 	if (map == -1)
 		return NULL;
+	/* Whoever had this memory before is done with it: pairs with free_ring(). */
+	(void)atomic_observe(&trace.nr_freed);
 	ring = hva_to_ptr((hva_t)map);
 	ring->thread.tid = (int)syscall(SYS_gettid);
 	prctl(PR_GET_NAME, ring->thread.comm);
@@ -194,6 +197,7 @@ static bool ring_empty(const struct trace_ring *ring)
 
 static void free_ring(struct trace_ring *ring)
 {
+	atomic_publish(&trace.nr_freed, trace.nr_freed + 1);
 	syscall(SYS_munmap, ring, sizeof(*ring));
 }
 

@@ -13,7 +13,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-KVMU, PROGRAM, LIBRARY = sys.argv[1:4]
+KVMU, PROGRAM, LIBRARY = sys.argv[1:4]  # the other clients are beside PROGRAM
 
 LINE = re.compile(r"^ *(?P<task>\S+)-(?P<tid>\d+) +\[\d{3}\] +\d+\.\d{6}: (?P<event>\w+): (?P<text>.*)$")
 
@@ -185,6 +185,29 @@ class KnownFaults(unittest.TestCase):
             self.assertEqual(int(summary[1]), recorded)
             sums.add((int(summary[1]) + int(summary[2])) // len(events.split(",")))
         self.assertEqual(len(sums), 1, sums)
+
+
+    def test_many_threads_write_whole_lines_each_in_order(self):
+        clients = Path(PROGRAM).parent
+        for name in ("smp_counter", "unmap_under_guest"):
+            result = run("trace", "-o", str(self.file), "--", str(clients / name))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            last, events, lost = {}, 0, 0
+            for line in self.file.read_text().splitlines():
+                told = re.match(r" *(\S+-\d+) +\[LOST (\d+) EVENTS\]$", line)
+                if told:
+                    lost += int(told[2])
+                elif not line.startswith("#"):
+                    match = LINE.match(line)
+                    self.assertTrue(match, line)
+                    time = float(re.search(r" (\d+\.\d{6}): ", line)[1])
+                    self.assertGreaterEqual(time, last.get(match["tid"], 0), line)
+                    last[match["tid"]] = time
+                    events += 1
+            summary = re.search(r"(\d+) events, (\d+) lost\n$", self.file.read_text())
+            self.assertEqual(int(summary[1]), events)
+            self.assertGreaterEqual(int(summary[2]), lost)
+            self.assertGreater(len(last), 1)
 
 
 class Probes(unittest.TestCase):
