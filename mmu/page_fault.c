@@ -117,6 +117,7 @@ static enum kvm_ret_pf classify_fault(struct kvm_vcpu *vcpu, struct kvm_page_fau
 			return prepare_memory_fault(vcpu, fault, -EFAULT);
 		vcpu->mmio_gfn = fault->gfn;
 		vcpu->mmio_gen = generation;
+		kvm_stat_add(&vcpu->stat.pf_mmio_spte_created, 1);
 		return RET_PF_EMULATE;
 	}
 	return writes_to_rom(fault) ? RET_PF_EMULATE : RET_PF_CONTINUE;

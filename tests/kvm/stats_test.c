@@ -215,6 +215,7 @@ static void a_known_guest_leaves_known_figures(void **state)
 	assert_int_equal(value(&vcpu, "pf_emulate"), 1);
 	assert_int_equal(value(&vcpu, "pf_taken"), 10);
 	assert_int_equal(value(&vcpu, "insn_emulation"), 1);
+	assert_int_equal(value(&vcpu, "pf_mmio_spte_created"), 1);
 	/* Each fault and each return to us. */
 	assert_true(value(&vcpu, "exits") >= 14);
 	assert_int_equal(value(&vm, "pages_4k"), 9);
