@@ -82,6 +82,7 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_X2APIC_API, ON_BOTH, X2APIC_API},
 	{KVM_CAP_X86_APIC_BUS_CYCLES_NS, ON_BOTH, 1},
 	{KVM_CAP_IMMEDIATE_EXIT, ON_BOTH, 1},
+	{KVM_CAP_EXIT_ON_EMULATION_FAILURE, ON_BOTH, 1},
 	{KVM_CAP_X86_USER_SPACE_MSR, ON_BOTH, 1},
 	{KVM_CAP_X86_MSR_FILTER, ON_BOTH, 1},
 	{KVM_CAP_MSR_PLATFORM_INFO, ON_BOTH, 1},
@@ -212,6 +213,11 @@ long do_vm_enable_cap(struct ioctl_call *call)
 		return set_x2apic_api(call->vm, cap->args[0]);
 	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
 		return set_apic_bus(call->vm, cap->args[0]);
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		if (cap->args[0] & ~1ull)
+			return -EINVAL;
+		atomic_poke(&call->vm->exit_on_emulation_failure, cap->args[0] != 0);
+		return 0;
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		return vm_enable_user_msrs(call->vm, cap->args[0]);
 	case KVM_CAP_MSR_PLATFORM_INFO:

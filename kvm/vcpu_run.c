@@ -239,18 +239,36 @@ static bool may_complain(void)
 	return atomic_add(&complaints, 1) < MAX_COMPLAINTS;
 }
 
-static enum turn exit_unsupported_insn(struct vcpu *vcpu)
+/* An event whose table or stack is no memory. */
+static enum turn exit_delivery(struct vcpu *vcpu, u8 vector)
+{
+	struct kvm_run *run = vcpu->run;
+
+	memset(&run->internal, 0, sizeof(run->internal));
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	run->internal.ndata = 1;
+	run->internal.data[0] = vector;
+	return leave(vcpu, KVM_EXIT_INTERNAL_ERROR);
+}
+
+static enum turn exit_unsupported(struct vcpu *vcpu)
 {
 	const struct x86_emulation_failure *failure = &vcpu->cpu->emulation;
 	u8 nr = failure->nr_bytes <= 15 ? failure->nr_bytes : 15;
 	char hex[3 * 15 + 1] = "";
 
+	if (failure->in_delivery)
+		return exit_delivery(vcpu, failure->vector);
 	for (u8 i = 0; i < nr; i++)
 		snprintf(hex + 3 * i, 4, " %02x", failure->bytes[i]);
 	if (may_complain())
 		dprintf(2, "kvmu: vcpu %u: cannot execute the instruction at %#llx:%s\n", vcpu->id,
 			(unsigned long long)vcpu->cpu->regs[X86_REG_RIP], hex);
-	return exit_emulation(vcpu, failure->bytes, nr);
+	if (atomic_peek(&vcpu->vm->exit_on_emulation_failure))
+		return exit_emulation(vcpu, failure->bytes, nr);
+	/* As KVM: #UD for the guest, and the program hears of it when it was the kernel's. */
+	vcpu->cpu->exception = (struct x86_event){.pending = true, .vector = X86_UD};
+	return vcpu->cpu->cpl ? TURN_AGAIN : exit_emulation(vcpu, failure->bytes, nr);
 }
 
 static bool coalesce_mmio(struct vcpu *vcpu, const struct x86_mmio_frag *frag)
@@ -382,7 +400,7 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 	case X86_EXIT_IRQ_WINDOW:
 		return leave(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case X86_EXIT_EMULATION:
-		return exit_unsupported_insn(vcpu);
+		return exit_unsupported(vcpu);
 	case X86_EXIT_HYPERCALL:
 		return vcpu_hypercall(vcpu) ? TURN_AGAIN : leave(vcpu, KVM_EXIT_HYPERCALL);
 	case X86_EXIT_FAULT:

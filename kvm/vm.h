@@ -52,8 +52,9 @@ struct vm {
 	u32 generation; /* of the process: a child of fork finds another */
 	pthread_mutex_t lock;
 	bool has_irqchip;
-	bool x2apic_ids_32bit; /* KVM_GET_LAPIC, KVM_SET_LAPIC and messages */
-	u32 max_vcpu_ids;      /* 0: not limited by KVM_ENABLE_CAP */
+	bool exit_on_emulation_failure; /* also of user code, which else gets #UD */
+	bool x2apic_ids_32bit;		/* KVM_GET_LAPIC, KVM_SET_LAPIC and messages */
+	u32 max_vcpu_ids;		/* 0: not limited by KVM_ENABLE_CAP */
 	u32 nr_vcpus;
 	u64 exit_hypercalls; /* bit per number: the program carries these out */
 	s64 clock_offset;    /* guest's kvmclock minus CLOCK_MONOTONIC, ns */

@@ -147,6 +147,40 @@ static void platform_info_is_read_only_for_the_guest(void **state)
 	assert_true(halted_in_handler(f));
 }
 
+/* ---- instructions that are not emulated ------------------------------------------ */
+
+GUEST16(fld_device, "flds 0x10\n hlt");
+
+static void load_fld(struct fixture *f)
+{
+	struct kvm_sregs sregs;
+
+	LOAD_GUEST(f, fld_device);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_GET_SREGS, &sregs), 0);
+	sregs.ds.base = 0x10000000;
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_SREGS, &sregs), 0);
+}
+
+/* KVM has no emulation of x87 loads from devices: a program that needs one must see it here too. */
+static void x87_loads_from_devices_fail(void **state)
+{
+	struct fixture *f = *state;
+
+	catch_vector(f, 6);
+	load_fld(f);
+	run_to(f, KVM_EXIT_INTERNAL_ERROR);
+	assert_int_equal(f->run->emulation_failure.suberror, KVM_INTERNAL_ERROR_EMULATION);
+	assert_memory_equal(f->run->emulation_failure.insn_bytes, fld_device_begin, 4);
+	/* Who goes on all the same has the guest get an exception. */
+	assert_true(halted_in_handler(f));
+
+	assert_int_equal(enable_cap_errno(f->vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 2), EINVAL);
+	assert_int_equal(enable_cap_errno(f->vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1), 0);
+	load_fld(f);
+	run_to(f, KVM_EXIT_INTERNAL_ERROR);
+	run_to(f, KVM_EXIT_INTERNAL_ERROR);
+}
+
 /* ---- debugging ------------------------------------------------------------------ */
 
 GUEST16(just_halt, "hlt");
@@ -205,6 +239,7 @@ int main(void)
 		TEST(rip_is_past_an_out_to_7e_until_the_quirk_is_off),
 		TEST(platform_info_is_the_programs_to_set_and_hide),
 		TEST(platform_info_is_read_only_for_the_guest),
+		TEST(x87_loads_from_devices_fail),
 		TEST(an_injected_exception_reaches_the_guest_once),
 		TEST(unknown_quirks_are_refused),
 		TEST(boot_cpu_must_be_a_possible_id),

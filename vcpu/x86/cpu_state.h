@@ -262,6 +262,8 @@ struct x86_msr_exit {
 };
 
 struct x86_emulation_failure {
+	bool in_delivery; /* of an event, not an instruction */
+	u8 vector;	  /* its */
 	u8 nr_bytes;
 	u8 bytes[15];
 };

@@ -111,6 +111,8 @@ static void save_bytes(struct x86_cpu *cpu)
 void x86_unsupported(struct x86_cpu *cpu)
 {
 	memset(&cpu->emulation, 0, sizeof(cpu->emulation));
+	cpu->emulation.in_delivery = cpu->run.delivering;
+	cpu->emulation.vector = cpu->run.delivering_vector;
 	if (cpu->op)
 		save_bytes(cpu);
 	x86_leave_to_user(cpu, X86_EXIT_EMULATION);

@@ -287,6 +287,8 @@ static x86_op_fn *select_memory(struct x86_decode *d, x86_op_fn *fn)
 	if (refused(d))
 		return raise_nm;
 	x86_dec_mem(d, (unsigned int)n);
+	if (fn != fnstcw && fn != fnstsw)
+		d->op->flags |= X86_OP_NO_DEVICE;
 	return fn;
 }
 
@@ -361,6 +363,7 @@ static x86_op_fn *select_compute(struct x86_decode *d)
 	if (d->op->size > 10)
 		return NULL;
 	x86_dec_mem(d, (unsigned int)n);
+	d->op->flags |= X86_OP_NO_DEVICE;
 	return d->operands[n].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ? compute_store
 									: compute_load;
 }

@@ -39,7 +39,8 @@ static struct x86_mmio_frag *next_frag(struct x86_cpu *cpu, gpa_t gpa, unsigned 
 	struct x86_mmio_frag *frag;
 
 	/* The mouth of a device in the middle of an event's delivery is beyond us. */
-	if (cpu->run.delivering || mmio->cursor == X86_MMIO_FRAGS)
+	if (cpu->run.delivering || mmio->cursor == X86_MMIO_FRAGS ||
+	    (cpu->op && (cpu->op->flags & X86_OP_NO_DEVICE)))
 		x86_unsupported(cpu);
 	frag = &mmio->frag[mmio->cursor];
 	if (mmio->cursor < mmio->done && same_frag(frag, gpa, len, is_write)) {

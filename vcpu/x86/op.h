@@ -22,6 +22,7 @@ enum x86_op_flags {
 	X86_OP_LOCK = 1u << 3,
 	X86_OP_REP = 1u << 4, /* REP or REPE */
 	X86_OP_REPNE = 1u << 5,
+	X86_OP_NO_DEVICE = 1u << 6, /* KVM does not emulate it on device memory: nor do we */
 };
 
 struct x86_op {

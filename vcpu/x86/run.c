@@ -162,7 +162,7 @@ static void note_mmio(struct x86_cpu *cpu)
 	if (run->fault_code & PFERR_GUEST_PAGE_MASK)
 		access |= X86_ACCESS_TABLE;
 	if ((run->fault_code & PFERR_FETCH_MASK) || run->nr_mmio_pages == X86_MMIO_PAGES) {
-		cpu->emulation.nr_bytes = 0;
+		cpu->emulation = (struct x86_emulation_failure){.nr_bytes = 0};
 		cpu->exit = X86_EXIT_EMULATION;
 		return;
 	}
