@@ -38,7 +38,11 @@ struct capability {
 /* Those that the program may carry out itself. */
 #define EXIT_HYPERCALLS	     BIT_ULL(KVM_HC_MAP_GPA_RANGE)
 #define DIRTY_RING_MAX_BYTES ((s32)(KVM_RING_MAX_ENTRIES * sizeof(struct kvm_dirty_gfn)))
-#define X2APIC_API	     (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+/* PAUSE and C-states never leave anyway. */
+#define DISABLE_EXITS \
+	(KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_CSTATE)
+
+#define X2APIC_API (KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 
 #define GUEST_DEBUG                                                                 \
 	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP |   \
@@ -69,7 +73,13 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_ENABLE_CAP, ON_BOTH, 1},
 	{KVM_CAP_XSAVE, ON_BOTH, 1},
 	{KVM_CAP_XCRS, ON_BOTH, 1},
+	{KVM_CAP_TSC_CONTROL, ON_BOTH, 1},
 	{KVM_CAP_GET_TSC_KHZ, ON_BOTH, 1},
+	{KVM_CAP_VM_TSC_CONTROL, ON_BOTH, 1},
+	{KVM_CAP_VCPU_ATTRIBUTES, ON_BOTH, 1},
+	{KVM_CAP_KVMCLOCK_CTRL, ON_BOTH, 1},
+	{KVM_CAP_CLOCKSOURCE, ON_BOTH, 1},
+	{KVM_CAP_NOP_IO_DELAY, ON_BOTH, 1},
 	{KVM_CAP_MAX_VCPUS, ON_BOTH, KVM_MAX_VCPUS},
 	{KVM_CAP_SYNC_REGS, ON_BOTH, KVM_SYNC_X86_VALID_FIELDS},
 	{KVM_CAP_READONLY_MEM, ON_BOTH, 1},
@@ -83,6 +93,8 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_X86_APIC_BUS_CYCLES_NS, ON_BOTH, 1},
 	{KVM_CAP_IMMEDIATE_EXIT, ON_BOTH, 1},
 	{KVM_CAP_EXIT_ON_EMULATION_FAILURE, ON_BOTH, 1},
+	{KVM_CAP_X86_DISABLE_EXITS, ON_BOTH, DISABLE_EXITS},
+	{KVM_CAP_ENFORCE_PV_FEATURE_CPUID, ON_BOTH, 1},
 	{KVM_CAP_X86_USER_SPACE_MSR, ON_BOTH, 1},
 	{KVM_CAP_X86_MSR_FILTER, ON_BOTH, 1},
 	{KVM_CAP_MSR_PLATFORM_INFO, ON_BOTH, 1},
@@ -218,6 +230,12 @@ long do_vm_enable_cap(struct ioctl_call *call)
 			return -EINVAL;
 		atomic_poke(&call->vm->exit_on_emulation_failure, cap->args[0] != 0);
 		return 0;
+	case KVM_CAP_X86_DISABLE_EXITS:
+		if (cap->args[0] & ~DISABLE_EXITS)
+			return -EINVAL;
+		if (cap->args[0] & KVM_X86_DISABLE_EXITS_HLT)
+			atomic_poke(&call->vm->halts_without_exit, true);
+		return 0;
 	case KVM_CAP_X86_USER_SPACE_MSR:
 		return vm_enable_user_msrs(call->vm, cap->args[0]);
 	case KVM_CAP_MSR_PLATFORM_INFO:
@@ -228,9 +246,17 @@ long do_vm_enable_cap(struct ioctl_call *call)
 	}
 }
 
-/* None of the capabilities that a vCPU would enable exists here. */
 long do_vcpu_enable_cap(struct ioctl_call *call)
 {
-	(void)call;
-	return -EINVAL;
+	const struct kvm_enable_cap *cap = call->data;
+
+	if (cap->flags)
+		return -EINVAL;
+	switch (cap->cap) {
+	case KVM_CAP_ENFORCE_PV_FEATURE_CPUID:
+		call->vcpu->cpu->enforce_pv_features = cap->args[0] != 0;
+		return 0;
+	default:
+		return -EINVAL;
+	}
 }

@@ -117,6 +117,12 @@ static const struct ioctl_entry vcpu_calls[] = {
 	      do_vcpu_enable_cap),
 	ENTRY(KVM_PRE_FAULT_MEMORY, ARG_IN_OUT, LOCK_VCPU, KVM_CAP_PRE_FAULT_MEMORY,
 	      struct kvm_pre_fault_memory, do_pre_fault_memory),
+	ENTRY(KVM_HAS_DEVICE_ATTR, ARG_IN, LOCK_VCPU, KVM_CAP_VCPU_ATTRIBUTES,
+	      struct kvm_device_attr, do_vcpu_has_attr),
+	ENTRY(KVM_GET_DEVICE_ATTR, ARG_IN, LOCK_VCPU, KVM_CAP_VCPU_ATTRIBUTES,
+	      struct kvm_device_attr, do_vcpu_get_attr),
+	ENTRY(KVM_SET_DEVICE_ATTR, ARG_IN, LOCK_VCPU, KVM_CAP_VCPU_ATTRIBUTES,
+	      struct kvm_device_attr, do_vcpu_set_attr),
 	PLAIN(KVM_KVMCLOCK_CTRL, ARG_NONE, LOCK_VCPU, NO_CAP, do_kvmclock_ctrl),
 };
 

@@ -70,7 +70,8 @@ void vcpu_wake_up(struct vcpu *vcpu)
 
 static u64 time_to_wait(const struct vcpu *vcpu)
 {
-	u64 deadline = vcpu->cpu->lapic->timer_deadline;
+	const struct x86_lapic *lapic = vcpu->cpu->lapic;
+	u64 deadline = lapic ? lapic->timer_deadline : 0;
 	u64 now = vcpu->vm->machine.ops->now_ns();
 
 	if (!deadline)

@@ -2,8 +2,12 @@
 /* CPUID tables (api.rst 4.20, 4.46, 4.47, 4.88, 4.118). */
 #include <string.h>
 
+#include <asm/kvm_para.h>
+
 #include "kvm/ioctl_table.h"
 #include "kvm/user_copy.h"
+#include "kvm/vm_clock.h"
+#include "vcpu/x86/pv.h"
 
 #define ENTRIES_AT offsetof(struct kvm_cpuid2, entries)
 
@@ -15,6 +19,20 @@ static long copy_table_out(u64 user, const struct x86_cpuid_entry *entries, u32 
 	return 0;
 }
 
+/* What the CPU can do, less what the host cannot. */
+static u32 supported(struct x86_cpuid_entry entries[X86_MAX_CPUID])
+{
+	u32 nr = x86_supported_cpuid(entries, X86_MAX_CPUID);
+
+	if (nr > X86_MAX_CPUID)
+		nr = X86_MAX_CPUID;
+	for (u32 i = 0; i < nr; i++) {
+		if (entries[i].function == KVM_CPUID_FEATURES && !steal_time_is_counted())
+			entries[i].eax &= ~(1u << X86_PV_STEAL_TIME);
+	}
+	return nr;
+}
+
 long do_get_supported_cpuid(struct ioctl_call *call)
 {
 	struct x86_cpuid_entry entries[X86_MAX_CPUID];
@@ -22,9 +40,7 @@ long do_get_supported_cpuid(struct ioctl_call *call)
 
 	if (kvm_copy_from_user(&room, call->arg, sizeof(room)))
 		return -EFAULT;
-	nr = x86_supported_cpuid(entries, X86_MAX_CPUID);
-	if (nr > X86_MAX_CPUID)
-		nr = X86_MAX_CPUID;
+	nr = supported(entries);
 	if (room < nr)
 		return -E2BIG;
 	return copy_table_out(call->arg, entries, nr);
@@ -69,14 +85,30 @@ static bool address_widths_valid(const struct x86_cpuid_entry *entries, u32 nr)
 	return true;
 }
 
+/* A guest whose halts we do not see cannot be kicked out of one. */
+static void withdraw_unhalt(struct vcpu *vcpu, struct x86_cpuid_entry *entries, u32 nr)
+{
+	bool ours = false;
+
+	if (!atomic_peek(&vcpu->vm->halts_without_exit))
+		return;
+	for (u32 i = 0; i < nr; i++)
+		if (entries[i].function == KVM_CPUID_SIGNATURE)
+			ours = !memcmp(&entries[i].ebx, "KVMKVMKVM\0\0\0", 12);
+	for (u32 i = 0; i < nr && ours; i++)
+		if (entries[i].function == KVM_CPUID_FEATURES)
+			entries[i].eax &= ~(1u << X86_PV_UNHALT);
+}
+
 /*
  * After its first run a vCPU's CPUID is what it is; the same table again is
  * accepted, since programs that hot-plug do that.
  */
-static int adopt(struct vcpu *vcpu, const struct x86_cpuid_entry *entries, u32 nr)
+static int adopt(struct vcpu *vcpu, struct x86_cpuid_entry *entries, u32 nr)
 {
 	struct x86_cpu *cpu = vcpu->cpu;
 
+	withdraw_unhalt(vcpu, entries, nr);
 	if (vcpu->has_run) {
 		bool same =
 			nr == cpu->nr_cpuid && !memcmp(entries, cpu->cpuid, nr * sizeof(*entries));

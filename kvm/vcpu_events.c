@@ -113,7 +113,9 @@ long do_get_mp_state(struct ioctl_call *call)
 	struct kvm_mp_state *state = call->data;
 
 	x86_cpu_serve_events(call->vcpu->cpu);
-	state->mp_state = call->vcpu->cpu->mp_state;
+	/* Without a local APIC KVM knows no other state. */
+	state->mp_state =
+		call->vcpu->cpu->lapic ? call->vcpu->cpu->mp_state : KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 

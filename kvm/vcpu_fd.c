@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "kvm/file.h"
 #include "kvm/vm.h"
+#include "kvm/vm_clock.h"
 #include "kvm/vm_dirty.h"
 #include "vcpu/x86/lapic.h"
 
@@ -27,7 +28,7 @@ static void vcpu_init(struct vcpu *vcpu, struct vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu->owner = vcpu;
-	vcpu->cpu->tsc_khz = vm_host_tsc_khz();
+	vcpu_tsc_start(vcpu);
 	/* The others wait for the INIT and SIPI that only a local APIC delivers. */
 	if (vcpu->cpu->lapic && id != vm->machine.boot_cpu_id)
 		vcpu->cpu->mp_state = X86_MP_UNINITIALIZED;

@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/user_copy.h"
+#include "kvm/vm_clock.h"
 
 #define MAX_IO_MSRS 256u
 
@@ -36,6 +37,7 @@ struct feature_msr {
 	u64 value;
 };
 
+#define MSR_IA32_TSC		   0x10
 #define MSR_IA32_UCODE_REV	   0x8b
 #define MSR_IA32_ARCH_CAPABILITIES 0x10a
 
@@ -55,11 +57,11 @@ long do_get_msr_feature_index_list(struct ioctl_call *call)
 
 /* ---- values ------------------------------------------------------------------ */
 
-typedef int msr_access(struct x86_cpu *cpu, struct kvm_msr_entry *entry);
+typedef int msr_access(struct vcpu *vcpu, struct kvm_msr_entry *entry);
 
-static int access_feature(struct x86_cpu *cpu, struct kvm_msr_entry *entry)
+static int access_feature(struct vcpu *vcpu, struct kvm_msr_entry *entry)
 {
-	(void)cpu;
+	(void)vcpu;
 	for (size_t i = 0; i < ARRAY_SIZE(feature_msrs); i++) {
 		if (feature_msrs[i].index == entry->index) {
 			entry->data = feature_msrs[i].value;
@@ -69,19 +71,23 @@ static int access_feature(struct x86_cpu *cpu, struct kvm_msr_entry *entry)
 	return -ENOENT;
 }
 
-static int access_get(struct x86_cpu *cpu, struct kvm_msr_entry *entry)
+static int access_get(struct vcpu *vcpu, struct kvm_msr_entry *entry)
 {
 	u64 value;
-	int ret = x86_get_msr(cpu, entry->index, &value, true);
+	int ret = x86_get_msr(vcpu->cpu, entry->index, &value, true);
 
 	if (!ret)
 		entry->data = value;
 	return ret;
 }
 
-static int access_set(struct x86_cpu *cpu, struct kvm_msr_entry *entry)
+static int access_set(struct vcpu *vcpu, struct kvm_msr_entry *entry)
 {
-	return x86_set_msr(cpu, entry->index, entry->data, true);
+	if (entry->index == MSR_IA32_TSC) {
+		vcpu_tsc_write(vcpu, entry->data);
+		return 0;
+	}
+	return x86_set_msr(vcpu->cpu, entry->index, entry->data, true);
 }
 
 /*
@@ -101,8 +107,7 @@ static long msr_io(struct ioctl_call *call, msr_access *access, bool write_back)
 		return -E2BIG;
 	if (kvm_copy_from_user(entries, user, head.nmsrs * sizeof(entries[0])))
 		return -EFAULT;
-	while (done < head.nmsrs &&
-	       access(call->vcpu ? call->vcpu->cpu : NULL, &entries[done]) == 0)
+	while (done < head.nmsrs && access(call->vcpu, &entries[done]) == 0)
 		done++;
 	if (write_back && kvm_copy_to_user(user, entries, head.nmsrs * sizeof(entries[0])))
 		return -EFAULT;

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/trace.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/vm_clock.h"
 #include "kvm/vm_coalesced.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
@@ -348,13 +349,17 @@ static enum turn exit_interrupted(struct vcpu *vcpu, long *ret)
 }
 
 /*
- * A halt ends with an interrupt; with our APIC that is waited for here, else
- * the program does.
+ * A halt ends with an interrupt; with our APIC that is waited for here, and
+ * also if the program does not want to know, else the program waits.
  */
 static enum turn exit_hlt(struct vcpu *vcpu)
 {
 	if (vcpu->cpu->lapic)
 		return TURN_AGAIN;
+	if (atomic_peek(&vcpu->vm->halts_without_exit)) {
+		vcpu->cpu->mp_state = X86_MP_HALTED;
+		return TURN_AGAIN;
+	}
 	return leave(vcpu, KVM_EXIT_HLT);
 }
 
@@ -407,6 +412,9 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 		return exit_fault(vcpu, ret);
 	case X86_EXIT_MSR:
 		return exit_msr(vcpu);
+	case X86_EXIT_PV:
+		vcpu_pv_update(vcpu);
+		return TURN_AGAIN;
 	case X86_EXIT_DEBUG:
 		return exit_debug(vcpu);
 	case X86_EXIT_DIRTY_RING_FULL:
@@ -429,10 +437,8 @@ static bool wakes(struct vcpu *vcpu)
 
 	atomic_and(&cpu->vcpu.requests, ~(u32)KVM_REQ_EVENT);
 	x86_cpu_serve_events(cpu);
-	if (cpu->mp_state == X86_MP_HALTED && x86_lapic_wakes(cpu)) {
-		cpu->lapic->unhalted = false;
+	if (cpu->mp_state == X86_MP_HALTED && x86_cpu_wakes(cpu))
 		cpu->mp_state = X86_MP_RUNNABLE;
-	}
 	return cpu->mp_state == X86_MP_RUNNABLE;
 }
 
@@ -511,6 +517,7 @@ static long run_vcpu(struct vcpu *vcpu)
 	if (ret)
 		return ret;
 	vcpu->has_run = true;
+	vcpu_pv_run_starts(vcpu);
 	ret = immediate_exit ? complete_only(vcpu) : run_until_exit(vcpu);
 	page_out(vcpu);
 	return ret;

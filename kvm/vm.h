@@ -33,8 +33,29 @@ struct vcpu {
 	sigset_t signal_mask; /* KVM_SET_SIGNAL_MASK: in force during KVM_RUN */
 	sigset_t wait_mask;   /* during KVM_RUN: what the program keeps blocked */
 
+	u32 clock_version;	/* of the entry in the guest's memory, vcpu_pv.c */
+	bool guest_was_stopped; /* KVM_KVMCLOCK_CTRL */
+	u64 last_run_delay;	/* of the thread, ns, when the guest was last told */
+
 	pthread_mutex_t wake_lock;
 	int wake_fd; /* eventfd while the thread sleeps in a halt, else -1 */
+};
+
+/* vm_clock.c, vm_tsc.c; the locks are leaves. */
+struct vm_clock {
+	pthread_mutex_t lock;
+	u64 base_tsc; /* the host's, when the clock was base_ns */
+	s64 base_ns;
+};
+
+struct vm_tsc {
+	pthread_mutex_t lock;
+	u64 khz;	/* of vCPUs to come; vm->lock */
+	bool written;	/* by the program, ever */
+	u64 last_value; /* written or started with, */
+	u64 last_khz;	/* by a vCPU with this frequency, */
+	u64 last_ns;	/* at this time */
+	u64 offset;	/* the one that vCPUs agree on */
 };
 
 #define VM_COALESCED_ZONES 1000u /* as many as KVM has room for devices */
@@ -53,11 +74,13 @@ struct vm {
 	pthread_mutex_t lock;
 	bool has_irqchip;
 	bool exit_on_emulation_failure; /* also of user code, which else gets #UD */
+	bool halts_without_exit;	/* KVM_X86_DISABLE_EXITS_HLT */
 	bool x2apic_ids_32bit;		/* KVM_GET_LAPIC, KVM_SET_LAPIC and messages */
 	u32 max_vcpu_ids;		/* 0: not limited by KVM_ENABLE_CAP */
 	u32 nr_vcpus;
 	u64 exit_hypercalls; /* bit per number: the program carries these out */
-	s64 clock_offset;    /* guest's kvmclock minus CLOCK_MONOTONIC, ns */
+	struct vm_clock clock;
+	struct vm_tsc tsc;
 	u64 tss_addr, identity_map_addr;
 	struct vm_coalesced coalesced;
 	struct vcpu *vcpu[KVM_MAX_VCPUS];
@@ -92,11 +115,6 @@ bool vm_list_trylock(void);
 void vm_list_unlock(void);
 void vm_for_each_locked(void (*fn)(struct vm *vm, void *arg), void *arg);
 void vm_fork_child(void);
-
-/* ---- clock (vm_clock.c) ------------------------------------------------------------------- */
-
-u64 vm_host_tsc_khz(void);
-void vm_clock_start(struct vm *vm);
 
 /* ---- running (vcpu_run.c, vcpu_block.c, vcpu_signal.c) --------------------------------------- */
 

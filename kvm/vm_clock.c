@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The VM's clock (api.rst 4.29, 4.30) and the TSC's frequency (4.55, 4.56).
- * The guest's TSC is the host's plus an offset: its frequency cannot be chosen.
+ * The VM's clock (api.rst 4.29, 4.30), which guests see as kvmclock.
+ *
+ * It runs by the host's TSC from a pair of values taken when it was set, as
+ * KVM's does when the TSC can be relied on: what a guest computes from its
+ * page and what KVM_GET_CLOCK says are the same.
  */
 #include <time.h>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#include <x86intrin.h>
-#endif
-
 #include "kvm/ioctl_table.h"
+#include "kvm/vm_clock.h"
+#include "vcpu/x86/pv.h"
 
 #define NS_PER_S 1000000000ll
 
@@ -22,75 +22,94 @@ static s64 now_ns(clockid_t id)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-#if defined(__x86_64__)
-static u64 host_tsc(void)
+/* ---- cycles and ns -------------------------------------------------------------------- */
+
+/* Shifted into (1, 2] GHz the factor has 32 significant bits. */
+struct clock_scale clock_scale_of(u64 khz)
 {
-	return __rdtsc();
+	const u64 ghz = NS_PER_S;
+	struct clock_scale scale = {0, 0};
+	u64 hz = khz * 1000;
+
+	while (hz > 2 * ghz) {
+		hz = (hz + 1) / 2;
+		scale.shift--;
+	}
+	while (hz <= ghz) {
+		hz *= 2;
+		scale.shift++;
+	}
+	scale.mul = (u32)(((unsigned __int128)ghz << 32) / hz);
+	return scale;
 }
 
-/* CPUID 0x15: crystal frequency and the ratio to it (SDM vol. 3, 19.7.3). */
-static u64 tsc_khz_by_cpuid(void)
+u64 clock_scale(struct clock_scale scale, u64 cycles)
 {
-	unsigned int den, num, hz, d;
-
-	if (!__get_cpuid(0x15, &den, &num, &hz, &d) || !den || !num || !hz)
-		return 0;
-	return (u64)hz * num / den / 1000;
-}
-#else
-static u64 host_tsc(void)
-{
-	return (u64)now_ns(CLOCK_MONOTONIC_RAW);
+	if (scale.shift < 0)
+		cycles >>= -scale.shift;
+	else
+		cycles <<= scale.shift;
+	return (u64)((unsigned __int128)cycles * scale.mul >> 32);
 }
 
-static u64 tsc_khz_by_cpuid(void)
+/* ---- the clock ------------------------------------------------------------------------- */
+
+static void set_base(struct vm *vm, s64 ns)
 {
-	return NS_PER_S / 1000;
-}
-#endif
-
-#define MEASURE_NS 5000000
-
-static u64 tsc_khz_by_measuring(void)
-{
-	s64 t0 = now_ns(CLOCK_MONOTONIC_RAW), t1;
-	u64 c0 = host_tsc(), c1;
-
-	do {
-		t1 = now_ns(CLOCK_MONOTONIC_RAW);
-		c1 = host_tsc();
-	} while (t1 - t0 < MEASURE_NS);
-	return (c1 - c0) * 1000000 / (u64)(t1 - t0);
-}
-
-u64 vm_host_tsc_khz(void)
-{
-	static u64 khz;
-	u64 found = atomic_peek(&khz);
-
-	if (found)
-		return found;
-	found = tsc_khz_by_cpuid();
-	if (!found)
-		found = tsc_khz_by_measuring();
-	atomic_poke(&khz, found);
-	return found;
+	pthread_mutex_lock(&vm->clock.lock);
+	vm->clock.base_tsc = x86_host_tsc();
+	vm->clock.base_ns = ns;
+	pthread_mutex_unlock(&vm->clock.lock);
 }
 
 void vm_clock_start(struct vm *vm)
 {
-	vm->clock_offset = -now_ns(CLOCK_MONOTONIC);
+	pthread_mutex_init(&vm->clock.lock, NULL);
+	pthread_mutex_init(&vm->tsc.lock, NULL);
+	vm->tsc.khz = vm_host_tsc_khz();
+	set_base(vm, 0);
+}
+
+void vm_clock_end(struct vm *vm)
+{
+	pthread_mutex_destroy(&vm->clock.lock);
+	pthread_mutex_destroy(&vm->tsc.lock);
+}
+
+u64 vm_clock_at(struct vm *vm, u64 host_tsc)
+{
+	struct clock_scale scale = clock_scale_of(vm_host_tsc_khz());
+	u64 ns;
+
+	pthread_mutex_lock(&vm->clock.lock);
+	ns = (u64)vm->clock.base_ns + clock_scale(scale, host_tsc - vm->clock.base_tsc);
+	pthread_mutex_unlock(&vm->clock.lock);
+	return ns;
 }
 
 long do_get_clock(struct ioctl_call *call)
 {
 	struct kvm_clock_data *data = call->data;
 
-	data->clock = (u64)(now_ns(CLOCK_MONOTONIC) + call->vm->clock_offset);
+	data->host_tsc = x86_host_tsc();
+	data->clock = vm_clock_at(call->vm, data->host_tsc);
 	data->realtime = (u64)now_ns(CLOCK_REALTIME);
-	data->host_tsc = host_tsc();
 	data->flags = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
 	return 0;
+}
+
+/* Guests that read the clock from their memory must see the new one at once. */
+static void update_guests(struct vm *vm)
+{
+	for (u32 i = 0; i < atomic_observe(&vm->nr_vcpus); i++) {
+		struct x86_cpu *cpu = vm->vcpu[i]->cpu;
+
+		/* One that is being enabled just now is written from the new base. */
+		if (!(atomic_peek(&cpu->pv.system_time) & X86_PV_ENABLED))
+			continue;
+		kvm_make_request(&cpu->vcpu, KVM_REQ_CLOCK_UPDATE);
+		vcpu_wake_up(vm->vcpu[i]);
+	}
 }
 
 long do_set_clock(struct ioctl_call *call)
@@ -107,45 +126,7 @@ long do_set_clock(struct ioctl_call *call)
 		if (passed > 0)
 			clock += passed;
 	}
-	call->vm->clock_offset = clock - now_ns(CLOCK_MONOTONIC);
+	set_base(call->vm, clock);
+	update_guests(call->vm);
 	return 0;
-}
-
-long do_get_tsc_khz(struct ioctl_call *call)
-{
-	(void)call;
-	return (long)vm_host_tsc_khz();
-}
-
-/* Needs KVM_CAP_VM_TSC_CONTROL, which we have not got. */
-long do_set_tsc_khz(struct ioctl_call *call)
-{
-	(void)call;
-	return -EINVAL;
-}
-
-long do_vcpu_get_tsc_khz(struct ioctl_call *call)
-{
-	(void)call;
-	return (long)vm_host_tsc_khz();
-}
-
-/*
- * 0 asks for the host's frequency.  KVM accepts what is within 250 ppm of it
- * without scaling.
- */
-long do_vcpu_set_tsc_khz(struct ioctl_call *call)
-{
-	u64 khz = vm_host_tsc_khz();
-	u64 want = call->arg ? (u32)call->arg : khz;
-	u64 off = want > khz ? want - khz : khz - want;
-
-	return off <= khz / 4000 ? 0 : -EINVAL;
-}
-
-/* Tells a guest's kvmclock that it was paused; no guest here has one. */
-long do_kvmclock_ctrl(struct ioctl_call *call)
-{
-	(void)call;
-	return -EINVAL;
 }

@@ -8,6 +8,7 @@
 #include "kvm/params.h"
 #include "kvm/stats.h"
 #include "kvm/user_copy.h"
+#include "kvm/vm_clock.h"
 #include "kvm/vm_coalesced.h"
 #include "kvm/vm_msr_filter.h"
 
@@ -134,6 +135,7 @@ static void vm_destroy(struct vm *vm)
 		vcpu_destroy(vm->vcpu[i]);
 	kvm_mmu_uninit_vm(&vm->kvm);
 	vm_coalesced_destroy(vm);
+	vm_clock_end(vm);
 	vm_msr_filter_destroy(vm);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

@@ -131,7 +131,8 @@ enum kvm_vcpu_request {
 	KVM_REQ_TLB_FLUSH = 1u << 0,
 	KVM_REQ_KICK = 1u << 1, /* leave guest code and look at the outside world */
 	KVM_REQ_VM_DEAD = 1u << 2,
-	KVM_REQ_EVENT = 1u << 3, /* an interrupt or event may be deliverable */
+	KVM_REQ_EVENT = 1u << 3,	/* an interrupt or event may be deliverable */
+	KVM_REQ_CLOCK_UPDATE = 1u << 5, /* the guest's paravirtual clock must be written anew */
 	KVM_REQ_DIRTY_RING_SOFT_FULL = 1u << 4,
 };
 

@@ -361,7 +361,6 @@ bool x86_write_cr3(struct x86_cpu *cpu, u64 value);
 bool x86_write_cr4(struct x86_cpu *cpu, u64 value);
 /* RFLAGS as POPF and IRET may change it: only bits of @mask. */
 void x86_write_rflags(struct x86_cpu *cpu, u64 value, u64 mask);
-u64 x86_read_tsc(const struct x86_cpu *cpu);
 const struct x86_cpuid_entry *x86_find_cpuid(const struct x86_cpu *cpu, u32 function, u32 index);
 
 /* Feature words: of the CPUID table, or all that is offered while none is set. */

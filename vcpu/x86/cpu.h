@@ -33,6 +33,9 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit);
 /* While the CPU sleeps: take note of what the local APIC has got.  See cpu->mp_state. */
 void x86_cpu_serve_events(struct x86_cpu *cpu);
 
+/* Does a halted CPU go on? */
+bool x86_cpu_wakes(struct x86_cpu *cpu);
+
 /* Supplied by the owner: is there a reason outside (a signal) to leave guest code? */
 bool x86_cpu_host_pending(struct x86_cpu *cpu);
 
@@ -75,6 +78,12 @@ void x86_cpuid_changed(struct x86_cpu *cpu);
 void x86_hypercall_return(struct x86_cpu *cpu, u64 answer);
 /* May the guest use this paravirtual feature (bit of CPUID 0x40000001:EAX)? */
 bool x86_pv_feature(const struct x86_cpu *cpu, unsigned int bit);
+
+/* The host's time stamp counter, what is made of it by the guest's frequency, and the guest's
+ * own: that and an offset.  A host without one has a clock in ns in its place. */
+u64 x86_host_tsc(void);
+u64 x86_scale_tsc(const struct x86_cpu *cpu, u64 host_tsc);
+u64 x86_read_tsc(const struct x86_cpu *cpu);
 
 /* Guest-virtual to guest-physical with the current page tables, no side effects: KVM_TRANSLATE. */
 bool x86_translate(struct x86_cpu *cpu, u64 gva, gpa_t *gpa, bool *writable, bool *user);

@@ -197,6 +197,7 @@ enum x86_exit {
 	X86_EXIT_FAULT,		  /* cpu->exit_errno, a negative errno for KVM_RUN */
 	X86_EXIT_DEBUG,		  /* cpu->debug.exit */
 	X86_EXIT_MSR,		  /* cpu->msr */
+	X86_EXIT_PV,		  /* cpu->pv.updates */
 	X86_EXIT_DIRTY_RING_FULL, /* until user space has harvested and reset the ring */
 };
 
@@ -232,6 +233,12 @@ struct x86_pio {
 	u32 count;
 	u64 rip;  /* linear RIP of the instruction */
 	u8 *data; /* X86_PIO_BYTES, the page behind kvm_run */
+};
+
+/* Paravirtual MSRs: pv.h. */
+struct x86_pv {
+	u64 wall_clock, system_time, steal_time, poll_control;
+	u32 updates; /* enum x86_pv_update: what the owner has not done yet */
 };
 
 /* Breakpoints and steps: debug.h. */
@@ -369,7 +376,8 @@ struct x86_cpu {
 	u64 star, lstar, cstar, sfmask, kernel_gs_base;
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat, misc_enable, tsc_aux, tsc_offset, tsc_adjust, smbase;
-	u64 tsc_khz; /* of the guest's TSC */
+	u64 tsc_khz;   /* of the guest's TSC */
+	u64 tsc_ratio; /* to the host's, 48 bits of fraction; 0: the same */
 	u64 platform_info, hwcr, power_ctl;
 	u64 mtrr[28]; /* msr.c: stored, without effect */
 	struct x86_x87 x87;
@@ -388,6 +396,7 @@ struct x86_cpu {
 	struct x86_pio pio;
 	struct x86_msr_exit msr;
 	struct x86_debug debug;
+	struct x86_pv pv;
 	struct x86_emulation_failure emulation;
 	u8 hypercall_len;  /* of the instruction that left with X86_EXIT_HYPERCALL */
 	sigjmp_buf unwind; /* the run loop; valid while it runs */

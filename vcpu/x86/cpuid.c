@@ -12,6 +12,7 @@
 #endif
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/pv.h"
 
 #define CPUID_INDEXED 1u /* KVM_CPUID_FLAG_SIGNIFCANT_INDEX */
 
@@ -65,7 +66,13 @@
 
 #define VENDOR_AMD_EBX 0x68747541u /* "Auth" of AuthenticAMD */
 
-#define LEAF1_ECX_MWAIT	  BIT_ULL(3)
+#define LEAF1_ECX_MWAIT BIT_ULL(3)
+/* Steal time is the owner's to take away where the host does not count it. */
+#define PV_FEATURES                                                                         \
+	(1u << X86_PV_CLOCKSOURCE | 1u << X86_PV_NOP_IO_DELAY | 1u << X86_PV_CLOCKSOURCE2 | \
+	 1u << X86_PV_STEAL_TIME | 1u << X86_PV_UNHALT | 1u << X86_PV_SEND_IPI |            \
+	 1u << X86_PV_POLL_CONTROL | 1u << X86_PV_SCHED_YIELD | 1u << X86_PV_CLOCKSOURCE_STABLE)
+
 #define LEAF1_ECX_OSXSAVE BIT_ULL(27)
 #define LEAF1_EDX_APIC	  BIT_ULL(9)
 
@@ -175,7 +182,8 @@ static void add_hypervisor(struct x86_cpuid_entry *entries, u32 *nr, u32 max)
 
 	e->eax = 0x40000001;
 	memcpy(&e->ebx, "KVMKVMKVM\0\0\0", 12);
-	add(entries, nr, max, 0x40000001);
+	e = add(entries, nr, max, 0x40000001);
+	e->eax = PV_FEATURES;
 }
 
 u32 x86_supported_cpuid(struct x86_cpuid_entry *entries, u32 max)

@@ -20,6 +20,15 @@ static void require_cpl0(struct x86_cpu *cpu, const struct x86_op *op)
 		x86_raise_code(cpu, X86_GP, 0);
 }
 
+static inline void wait_for_earlier(void)
+{
+#if defined(__x86_64__)
+	_mm_lfence();
+#else
+	barrier_full();
+#endif
+}
+
 static bool leaf7_bit(const struct x86_cpu *cpu, bool in_ecx, unsigned int bit)
 {
 	const struct x86_cpuid_entry *e = x86_find_cpuid(cpu, 7, 0);
@@ -386,6 +395,8 @@ X86_HANDLER(rdtsc_op)
 	cpu->op = op;
 	if ((cpu->cr4 & X86_CR4_TSD) && cpu->cpl != 0)
 		x86_raise_code(cpu, X86_GP, 0);
+	if (op->aux) /* RDTSCP waits, RDTSC does not */
+		wait_for_earlier();
 	set_edx_eax(cpu, x86_read_tsc(cpu));
 	if (op->aux)
 		cpu->regs[X86_RCX] = (u32)cpu->tsc_aux;
@@ -578,6 +589,13 @@ X86_HANDLER(fence_op)
 	X86_NEXT(cpu, op);
 }
 
+/* What stands before it has been executed, reading the time included (SDM vol. 2, LFENCE). */
+X86_HANDLER(lfence_op)
+{
+	wait_for_earlier();
+	X86_NEXT(cpu, op);
+}
+
 X86_HANDLER(serialize_op)
 {
 	x86_code_changed(cpu);
@@ -719,6 +737,7 @@ PLAIN(stac)
 PLAIN(swapgs)
 PLAIN(nop)
 PLAIN(fence)
+PLAIN(lfence)
 PLAIN(pause)
 PLAIN(xgetbv)
 ENDING(sti)
@@ -799,7 +818,7 @@ const struct x86_family_entry x86_family_system[] = {
 	ROW(PREFETCHT2, nop),
 	ROW(PREFETCHW, nop),
 	ROW(PREFETCHWT1, nop),
-	ROW(LFENCE, fence),
+	ROW(LFENCE, lfence),
 	ROW(MFENCE, fence),
 	ROW(SFENCE, fence),
 	ROW(PAUSE, pause),

@@ -342,6 +342,19 @@ bool x86_would_wake(struct x86_cpu *cpu)
 	return cpu->interrupt.pending || (cpu->lapic && x86_lapic_highest(cpu) >= 0);
 }
 
+bool x86_cpu_wakes(struct x86_cpu *cpu)
+{
+	if (cpu->lapic) {
+		x86_lapic_timer_poll(cpu);
+		/* A kick ends one halt, also one to come. */
+		if (cpu->lapic->unhalted) {
+			cpu->lapic->unhalted = false;
+			return true;
+		}
+	}
+	return x86_would_wake(cpu);
+}
+
 bool x86_take_interrupt(struct x86_cpu *cpu)
 {
 	if (unlikely(cpu->nmi_pending) && !cpu->nmi_masked && !cpu->ss_shadow && !cpu->sti_shadow) {

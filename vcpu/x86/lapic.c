@@ -218,12 +218,6 @@ void x86_lapic_serve_events(struct x86_cpu *cpu)
 		take_sipi(cpu, atomic_peek(&cpu->lapic->sipi_vector));
 }
 
-bool x86_lapic_wakes(struct x86_cpu *cpu)
-{
-	x86_lapic_timer_poll(cpu);
-	return cpu->lapic->unhalted || x86_would_wake(cpu);
-}
-
 /* ---- life ---------------------------------------------------------------------------------------
  */
 

@@ -171,8 +171,6 @@ void x86_lapic_eoi(struct x86_cpu *cpu);
 
 /* Serve INIT, SIPI, NMI and kicks; follows KVM_REQ_EVENT. */
 void x86_lapic_serve_events(struct x86_cpu *cpu);
-/* Does a halted CPU go on? */
-bool x86_lapic_wakes(struct x86_cpu *cpu);
 
 /* ---- timer (lapic_timer.c) --------------------------------------------------------------------
  */

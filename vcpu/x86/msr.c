@@ -8,6 +8,7 @@
  */
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/lapic.h"
+#include "vcpu/x86/pv.h"
 
 enum msr_kind {
 	MSR_PLAIN,
@@ -85,7 +86,8 @@ static const u32 saved[] = {
 	0x201,	    0x202,	0x203,	    0x204,	0x205,	    0x206,	0x207, 0x208,
 	0x209,	    0x20a,	0x20b,	    0x20c,	0x20d,	    0x20e,	0x20f, 0x250,
 	0x258,	    0x259,	0x268,	    0x269,	0x26a,	    0x26b,	0x26c, 0x26d,
-	0x26e,	    0x26f,	0xce,	    0x1fc,	0xc0010015, 0x6e0,
+	0x26e,	    0x26f,	0xce,	    0x1fc,	0xc0010015, 0x6e0,	0x11,  0x12,
+	0x4b564d00, 0x4b564d01, 0x4b564d03, 0x4b564d05,
 };
 
 u32 x86_msr_list(const u32 **indices)
@@ -142,7 +144,7 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 	if (is_x2apic(index))
 		return x86_lapic_get_msr(cpu, index, value);
 	if (!row)
-		return -ENOENT;
+		return x86_pv_get_msr(cpu, index, value, host);
 	switch (row->kind) {
 	case MSR_TSC:
 		*value = x86_read_tsc(cpu);
@@ -273,7 +275,7 @@ int x86_set_msr(struct x86_cpu *cpu, u32 index, u64 value, bool host)
 	if (is_x2apic(index))
 		return x86_lapic_set_msr(cpu, index, value);
 	if (!row)
-		return -ENOENT;
+		return x86_pv_set_msr(cpu, index, value, host);
 	/* Microcode updates are accepted and do nothing (SDM vol. 3, 11.11.6). */
 	if (index == 0x8b)
 		return 0;

@@ -243,16 +243,28 @@ void x86_write_rflags(struct x86_cpu *cpu, u64 value, u64 mask)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-u64 x86_read_tsc(const struct x86_cpu *cpu)
+u64 x86_host_tsc(void)
 {
 #if defined(__x86_64__)
-	return __rdtsc() + cpu->tsc_offset;
+	return __rdtsc();
 #else
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec + cpu->tsc_offset;
+	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
 #endif
+}
+
+u64 x86_scale_tsc(const struct x86_cpu *cpu, u64 host_tsc)
+{
+	if (likely(!cpu->tsc_ratio))
+		return host_tsc;
+	return (u64)((unsigned __int128)host_tsc * cpu->tsc_ratio >> 48);
+}
+
+u64 x86_read_tsc(const struct x86_cpu *cpu)
+{
+	return x86_scale_tsc(cpu, x86_host_tsc()) + cpu->tsc_offset;
 }
 
 /* ---- life -------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "vcpu/x86/guest_mode.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
+#include "vcpu/x86/pv.h"
 
 /* Instructions between two looks at the outside world: some 20 to 50 us of guest code. */
 #define POLL_INSTRUCTIONS 16384
@@ -103,6 +104,10 @@ static void serve(struct x86_cpu *cpu, u32 requests)
 		cpu->run.nr_mmio_pages = 0;
 		kvm_stat_add(&cpu->vcpu.stat.tlb_flushes, 1);
 	}
+	if (requests & KVM_REQ_CLOCK_UPDATE) {
+		cpu->pv.updates |= X86_PV_UPDATE_CLOCK;
+		cpu->exit = X86_EXIT_PV;
+	}
 	if (requests & KVM_REQ_EVENT) {
 		kvm_stat_add(&cpu->vcpu.stat.req_event, 1);
 		x86_cpu_serve_events(cpu);
@@ -120,7 +125,8 @@ static void serve(struct x86_cpu *cpu, u32 requests)
 }
 
 /* An answered device access is completed before anything else: these wait for that. */
-#define CAN_WAIT ((u32)(KVM_REQ_KICK | KVM_REQ_EVENT | KVM_REQ_DIRTY_RING_SOFT_FULL))
+#define CAN_WAIT \
+	((u32)(KVM_REQ_KICK | KVM_REQ_EVENT | KVM_REQ_DIRTY_RING_SOFT_FULL | KVM_REQ_CLOCK_UPDATE))
 
 static u32 urgent(const struct x86_cpu *cpu)
 {

@@ -112,13 +112,13 @@ static void a_halted_cpu_wakes_only_for_what_it_may_take(void **state)
 
 	cpu->mp_state = X86_MP_HALTED;
 	x86_lapic_raise(cpu, 0x99, false);
-	assert_false(x86_lapic_wakes(cpu)); /* interrupts are disabled */
+	assert_false(x86_cpu_wakes(cpu)); /* interrupts are disabled */
 	cpu->rflags |= X86_EFLAGS_IF;
-	assert_true(x86_lapic_wakes(cpu));
+	assert_true(x86_cpu_wakes(cpu));
 	apic_write(cpu, X86_LAPIC_TPR, 0x90);
-	assert_false(x86_lapic_wakes(cpu));
+	assert_false(x86_cpu_wakes(cpu));
 	cpu->nmi_pending = true;
-	assert_true(x86_lapic_wakes(cpu));
+	assert_true(x86_cpu_wakes(cpu));
 }
 
 static void nmi_init_and_sipi(void **state)
