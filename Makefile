@@ -65,8 +65,8 @@ test-long:
 # The bare-metal images, with what they print: each geometry that an emulated MMU has walked.
 hw:
 	@tools/setup.sh test
-	@$(MAKE) --no-print-directory build PURPOSE=test TARGETS=images
-	@meson test -C $(BUILD) --no-rebuild --suite hw --verbose
+	@$(MAKE) --no-print-directory build MODE=release PURPOSE=test TARGETS=images
+	@meson test -C build --no-rebuild --suite hw --verbose
 
 bench:
 	@tools/setup.sh bench
