@@ -162,6 +162,37 @@ static void random_run(struct fixture *f)
 		run_errno(f);
 }
 
+/* What the library is told to write to, it may write to: nothing but @f's memory. */
+static bool names_memory(unsigned long request)
+{
+	return request == KVM_SET_USER_MEMORY_REGION || request == KVM_SET_USER_MEMORY_REGION2 ||
+	       request == KVM_GET_DIRTY_LOG;
+}
+
+static bool is_inside(const struct fixture *f, uint64_t start, uint64_t bytes)
+{
+	uint64_t offset = start - (uintptr_t)f->mem;
+
+	return offset <= FIXTURE_MEM && bytes <= FIXTURE_MEM - offset;
+}
+
+/* Both structures of a region begin alike; a log's bitmap is as big as its slot allows. */
+static void tame(const struct fixture *f, unsigned long request, uint8_t *arg)
+{
+	struct kvm_userspace_memory_region *region = (void *)arg;
+	struct kvm_dirty_log *log = (void *)arg;
+
+	if (request == KVM_GET_DIRTY_LOG) {
+		log->dirty_bitmap = f->mem;
+		return;
+	}
+	if (is_inside(f, region->userspace_addr, region->memory_size))
+		return;
+	region->userspace_addr = (uintptr_t)f->mem;
+	if (region->memory_size > FIXTURE_MEM)
+		region->memory_size = below(4) ? FIXTURE_MEM : ~0ull - 0xfff;
+}
+
 static void random_call(struct fixture *f, uint8_t *arg)
 {
 	unsigned long request = requests[below(NR_REQUESTS)];
@@ -172,7 +203,9 @@ static void random_call(struct fixture *f, uint8_t *arg)
 	fill(f, arg, 4096);
 	if (below(2))
 		spoil(f, request, arg);
-	if (below(16) == 0)
+	if (names_memory(request))
+		tame(f, request, arg);
+	if (below(16) == 0 && !names_memory(request))
 		ret = ioctl(fd, request, random_word(f));
 	else if (_IOC_SIZE(request))
 		ret = ioctl(fd, request, arg);
