@@ -30,7 +30,7 @@ endif
 
 MODES := release debug asan ubsan tsan permuted
 
-.PHONY: all build run test test-long hw bench fuzz-cpu format check help clean
+.PHONY: all build run test test-long hw mutants bench fuzz-cpu format check help clean
 
 all: build
 
@@ -68,6 +68,11 @@ hw:
 	@$(MAKE) --no-print-directory build MODE=release PURPOSE=test TARGETS=images
 	@meson test -C build --no-rebuild --suite hw --verbose
 
+# Real mistakes, switched on one after the other: each must be noticed.
+mutants:
+	@tools/setup.sh test
+	@tools/mutants.py
+
 bench:
 	@tools/setup.sh bench
 	@$(MAKE) --no-print-directory build MODE=release PURPOSE=bench
@@ -89,7 +94,7 @@ format:
 	@tools/check_format.py --fix
 
 clean:
-	rm -rf $(foreach mode,$(MODES),$(BUILD_$(mode)) $(BUILD_$(mode)).log)
+	rm -rf build-mutants $(foreach mode,$(MODES),$(BUILD_$(mode)) $(BUILD_$(mode)).log)
 
 help:
 	@echo 'make            build into ./build (the command is build/kvmu)'
@@ -97,6 +102,7 @@ help:
 	@echo 'make test       everything that must pass: unit tests, KVM programs, all build modes, checks'
 	@echo 'make test-long  the same with longer random and stress runs'
 	@echo 'make hw         the bare-metal images under QEMU, with what they print'
+	@echo 'make mutants    switch real mistakes on, one after the other, and see who notices'
 	@echo 'make bench      the budget table: our figures beside their floors, measured now'
 	@echo 'make fuzz-cpu   random instructions against this CPU until one differs; Ctrl-C ends it'
 	@echo 'make check      only the static checks (layers, headers, sizes, formatting)'

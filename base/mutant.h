@@ -53,6 +53,11 @@
 	X(CONVERT_WITHOUT_ZAP, "attributes change under translations")                          \
 	X(PUNCH_WITHOUT_ZAP, "a leaf stays over a hole that is punched")                        \
 	X(BINDING_OUTLIVES_SLOT, "a guest_memfd keeps a slot that is gone")                     \
+	/* dirty logging */                                                                     \
+	X(LOG_BEFORE_LEAF, "a page is logged before it can be written")                         \
+	X(FAST_PATH_UNLOGGED, "a leaf made writable again is not logged")                       \
+	X(CLEAR_WITHOUT_FLUSH, "a cleared page stays writable in TLBs")                         \
+	X(RING_FLAGS_FIRST, "a ring entry is seen before its contents")                         \
 	/* entries */                                                                           \
 	X(STORE_IN_SHARED_WALK, "a shared walk stores without compare-and-exchange")            \
 	X(COUNT_NOT_RESERVED, "a shared walk fills an entry before it counts it")               \

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "explore/dirty.h"
 #include "explore/host_model.h"
 #include "explore/sched.h"
 #include "explore/trace.h"
@@ -20,6 +21,7 @@
 /* Retries in a row before it waits for what it collides with. */
 #define RETRY_ROUNDS 2u
 
+/* Was the ring full when the vCPU was outside, it has waited there. */
 static void serve_requests(struct model_vcpu *v)
 {
 	u32 requests = atomic_peek(&v->vcpu.requests);
@@ -27,11 +29,15 @@ static void serve_requests(struct model_vcpu *v)
 	if (likely(!requests))
 		return;
 	kvm_vcpu_leave_guest_mode(&v->vcpu);
-	if (atomic_and(&v->vcpu.requests, 0u) & KVM_REQ_TLB_FLUSH) {
+	requests = atomic_and(&v->vcpu.requests, 0u);
+	if (requests & KVM_REQ_TLB_FLUSH) {
 		kvm_mmu_reload(&v->vcpu);
 		memset(v->tlb, 0, sizeof(v->tlb));
 		trace_note("flushes its TLB");
 	}
+	if ((requests & KVM_REQ_DIRTY_RING_SOFT_FULL) &&
+	    kvm_dirty_ring_soft_full(&v->vcpu.dirty_ring))
+		dirty_wait_for_room(&v->vcpu);
 	kvm_vcpu_enter_guest_mode(&v->vcpu);
 }
 
@@ -48,12 +54,18 @@ void model_vcpu_leave(struct model_vcpu *v)
 /* ---- the walk ------------------------------------------------------------------------ */
 
 /* What the access sets in the leaf, as hardware does; false: the entry has changed. */
-static bool mark_used(u64 *ptep, u64 *pte, bool write)
+static bool mark_used(struct model_vcpu *v, gfn_t gfn, u64 *ptep, u64 *pte, bool write)
 {
 	u64 seen = *pte;
 
 	*pte |= EPT_A | (write ? EPT_D : 0);
-	return *pte == seen || atomic_cmpxchg_u64(ptep, &seen, *pte);
+	if (*pte == seen)
+		return true;
+	if (!atomic_cmpxchg_u64(ptep, &seen, *pte))
+		return false;
+	if ((*pte ^ seen) & EPT_D)
+		kvm_vcpu_dirty_mark_set(&v->vcpu, gfn_to_gpa(gfn));
+	return true;
 }
 
 static bool walk(struct model_vcpu *v, gfn_t gfn, bool write, struct model_tlb_entry *entry)
@@ -70,7 +82,7 @@ static bool walk(struct model_vcpu *v, gfn_t gfn, bool write, struct model_tlb_e
 			table = hva_to_ptr(pte & EPT_FRAME);
 			continue;
 		}
-		if (!mark_used(ptep, &pte, write))
+		if (!mark_used(v, gfn, ptep, &pte, write))
 			return walk(v, gfn, write, entry);
 		*entry = (struct model_tlb_entry){
 			.valid = true,

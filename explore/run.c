@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "explore/dirty.h"
 #include "explore/host_model.h"
 #include "explore/model_vcpu.h"
 #include "explore/sched.h"
@@ -149,6 +150,17 @@ static void host_op(const struct scenario_op *op)
 	case DO_CLOSE:
 		close_gmem();
 		break;
+	case DO_LOG:
+	case DO_UNLOG:
+		dirty_switch(op->slot.id, op->verb == DO_LOG);
+		break;
+	case DO_HARVEST:
+		dirty_harvest(op->slot.id);
+		break;
+	case DO_POKE:
+		for (u32 page = op->first; page <= op->last; page++)
+			dirty_poke(page);
+		break;
 	case DO_READ:
 	case DO_WRITE:
 	case DO_NR:
@@ -187,9 +199,11 @@ static void add_vcpus(const struct scenario *scenario)
 
 	memset(vcpus, 0, sizeof(vcpus));
 	for (u32 i = 0; i < scenario->nr_threads; i++) {
-		if (scenario->thread[i].is_vcpu &&
-		    kvm_mmu_add_vcpu(&kvm, &vcpus[i].vcpu, id++) != 0)
+		if (!scenario->thread[i].is_vcpu)
+			continue;
+		if (kvm_mmu_add_vcpu(&kvm, &vcpus[i].vcpu, id++) != 0)
 			sched_fail("setting up: a vCPU");
+		dirty_add_vcpu(&vcpus[i].vcpu);
 	}
 }
 
@@ -226,10 +240,12 @@ static void set_up(const struct scenario *scenario)
 	if (kvm_mmu_init_vm(&kvm) != 0)
 		sched_fail("setting up: the VM");
 	set_up_private_memory(scenario);
+	dirty_set_up(&kvm, &scenario->dirty);
 	add_vcpus(scenario);
 	for (u32 i = 0; i < scenario->nr_slots; i++)
 		set_slot(&scenario->slot[i]);
 	map_first_pages(scenario);
+	dirty_begin();
 }
 
 /* The oracles of the end: what the tables hold must be what slots and host give. */
@@ -264,6 +280,8 @@ static void judge_end(const struct scenario *scenario)
 {
 	for (gfn_t gfn = 0; gfn < 2 * HOST_PAGES && !sched.failed; gfn++)
 		judge_leaf(gfn);
+	if (!sched.failed)
+		dirty_judge();
 	if (kvm.mmu_invalidate_in_progress || kvm.active_hva_changes)
 		sched_fail("an invalidation is left open");
 	if (ept_check(&kvm.pgt) != 0)

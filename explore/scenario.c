@@ -38,6 +38,10 @@ static const struct {
 	[DO_SHARED] = {"shared", OPERAND_PAGES, false},
 	[DO_PUNCH] = {"punch", OPERAND_PAGES, false},
 	[DO_CLOSE] = {"close", OPERAND_NONE, false},
+	[DO_LOG] = {"log", OPERAND_ID, false},
+	[DO_UNLOG] = {"unlog", OPERAND_ID, false},
+	[DO_HARVEST] = {"harvest", OPERAND_ID, false},
+	[DO_POKE] = {"poke", OPERAND_PAGES, false},
 };
 
 const char *scenario_verb_name(enum scenario_verb verb)
@@ -133,6 +137,8 @@ static int read_slot(struct line *line, struct scenario_slot *slot)
 	while ((word = next_word(line))) {
 		if (!strcmp(word, "readonly"))
 			slot->flags |= KVM_SLOT_READONLY;
+		else if (!strcmp(word, "logged"))
+			slot->flags |= KVM_SLOT_LOG_DIRTY;
 		else if (!strcmp(word, "private"))
 			slot->flags |= KVM_SLOT_GUEST_MEMFD;
 		else
@@ -226,6 +232,25 @@ static int read_mapped(struct line *line, struct scenario *scenario)
 	return err;
 }
 
+static int read_dirty(struct line *line, struct scenario_dirty *dirty)
+{
+	char *word;
+
+	while ((word = next_word(line))) {
+		if (!strcmp(word, "marks"))
+			dirty->by_mark = true;
+		else if (!strcmp(word, "ring"))
+			dirty->ring = true;
+		else if (!strcmp(word, "manual"))
+			dirty->manual |= KVM_DIRTY_MANUAL_PROTECT;
+		else if (!strcmp(word, "all"))
+			dirty->manual |= KVM_DIRTY_MANUAL_PROTECT | KVM_DIRTY_INITIALLY_SET;
+		else
+			return bad_line(line, "unknown word", word);
+	}
+	return 0;
+}
+
 static int read_line(struct line *line, struct scenario *scenario)
 {
 	char *colon = strchr(line->rest, ':');
@@ -238,6 +263,8 @@ static int read_line(struct line *line, struct scenario *scenario)
 		return 0;
 	if (!strcmp(word, "mapped"))
 		return read_mapped(line, scenario);
+	if (!strcmp(word, "dirty"))
+		return read_dirty(line, &scenario->dirty);
 	if (strcmp(word, "slot") != 0)
 		return bad_line(line, "unknown", word);
 	if (scenario->nr_slots == SCENARIO_SLOTS)

@@ -8,8 +8,10 @@
  *   vcpu a: write 1; read 2              a vCPU's accesses, by guest page
  *   host: unmap 1; map 1                 the program's calls, by program page
  *
- * Words of a slot line after pages: readonly, private (a guest_memfd behind the
- * slot, whose page N is what guest page N has when private).  "host NAME:" names
+ * Words of a slot line after pages: readonly, logged, private (a guest_memfd behind
+ * the slot, whose page N is what guest page N has when private).  A line "dirty"
+ * says how pages are logged: marks (not faults), ring (not bitmap), manual, all
+ * (initially set).  "host NAME:" names
  * a thread.
  * What a vCPU may do: read N, write N.  What the host may do, with N or N-M:
  *   unmap (munmap: gone)    map (there again)    discard (MADV_DONTNEED)
@@ -17,6 +19,8 @@
  *   delete ID               move ID G            flush
  *   private, shared (attributes of guest pages)  punch (pages of the guest_memfd)
  *   close (the guest_memfd)
+ *   log ID    unlog ID    harvest ID (the log, and copy what it names)
+ *   poke (KVM writes guest pages by itself)
  */
 #ifndef KVMU_EXPLORE_SCENARIO_H
 #define KVMU_EXPLORE_SCENARIO_H
@@ -43,6 +47,10 @@ enum scenario_verb {
 	DO_SHARED,
 	DO_PUNCH,
 	DO_CLOSE,
+	DO_LOG,
+	DO_UNLOG,
+	DO_HARVEST,
+	DO_POKE,
 	DO_NR,
 };
 
@@ -67,11 +75,18 @@ struct scenario_thread {
 	struct scenario_op op[SCENARIO_OPS];
 };
 
+struct scenario_dirty {
+	bool by_mark;
+	bool ring;
+	u32 manual; /* enum kvm_dirty_manual */
+};
+
 struct scenario {
 	char title[128];
 	u32 nr_slots;
 	struct scenario_slot slot[SCENARIO_SLOTS];
 	u64 mapped; /* bit per guest page */
+	struct scenario_dirty dirty;
 	u32 nr_threads;
 	struct scenario_thread thread[SCENARIO_THREADS];
 };

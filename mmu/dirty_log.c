@@ -146,7 +146,7 @@ static struct page_runs protecting(struct kvm *kvm, const struct kvm_memory_slot
 /* Not under mmu_lock: what waits for it need not wait for the vCPUs too. */
 static void flush_runs(const struct page_runs *runs)
 {
-	if (kvm_pgtable_flush_owed(&runs->flush))
+	if (kvm_pgtable_flush_owed(&runs->flush) && !KVMU_MUTANT(CLEAR_WITHOUT_FLUSH))
 		kvm_flush_remote_tlbs(runs->kvm);
 }
 

@@ -3,6 +3,7 @@
 #include "mmu/dirty_ring.h"
 
 #include "base/atomics.h"
+#include "base/mutant.h"
 
 void kvm_dirty_ring_init(struct kvm_dirty_ring *ring, void *memory, u32 bytes, u32 reserved)
 {
@@ -42,6 +43,8 @@ bool kvm_dirty_ring_push(struct kvm_dirty_ring *ring, u32 slot, u64 offset)
 			return false;
 	} while (!atomic_cmpxchg_u32(&ring->dirty_index, &index, index + 1));
 	entry = entry_at(ring, index);
+	if (KVMU_MUTANT(RING_FLAGS_FIRST))
+		atomic_publish(&entry->flags, KVM_RING_DIRTY);
 	atomic_poke(&entry->slot, slot);
 	atomic_poke(&entry->offset, offset);
 	/* Pairs with user space's reading of the flags. */

@@ -160,12 +160,15 @@ static enum kvm_ret_pf fast_fix_write(struct kvm_vcpu *vcpu, const struct kvm_pa
 	/* A block of a logged slot has to be split. */
 	if (leaf->level > PG_LEVEL_4K && kvm_slot_dirty_track_enabled(slot))
 		return RET_PF_INVALID;
+	if (KVMU_MUTANT(LOG_BEFORE_LEAF))
+		kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, slot, fault->gfn);
 	err = ept_relax_leaf(
 		&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), leaf,
 		KVM_PGTABLE_PROT_W | KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY, NULL);
 	if (err)
 		return RET_PF_RETRY; /* somebody else changed it */
-	kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, slot, fault->gfn);
+	if (!KVMU_MUTANT(LOG_BEFORE_LEAF) && !KVMU_MUTANT(FAST_PATH_UNLOGGED))
+		kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, slot, fault->gfn);
 	return RET_PF_FIXED;
 }
 
