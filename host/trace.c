@@ -74,7 +74,7 @@ static const u32 field_count[] = {
 static struct {
 	struct trace_ring *first;
 	u64 recorded;	 /* events that go to the rings, a bit each */
-	u64 lost_untold; /* by threads that have ended */
+	u64 lost_untold; /* by threads that have ended, or got no ring */
 	u32 nr_freed;	 /* rings given back to the system, which may hand them out again */
 	pthread_key_t key;
 	pthread_once_t once;
@@ -150,8 +150,10 @@ static void record(enum kvmu_trace_event event, const u64 *fields)
 {
 	struct trace_ring *ring = own_ring ? own_ring : new_ring();
 
-	if (!ring)
+	if (!ring) {
+		atomic_add(&trace.lost_untold, 1);
 		return;
+	}
 	/* A signal handler that came while its thread was filling a record. */
 	if (ring->busy || ring->head - atomic_observe(&ring->tail) == HOST_TRACE_RING_RECORDS) {
 		atomic_add(&ring->lost, 1);
@@ -229,7 +231,7 @@ static struct trace_ring *earliest_ring(u64 until_ns)
 		bool done = atomic_observe(&ring->done);
 
 		if (done && ring_empty(ring)) {
-			trace.lost_untold += ring->lost;
+			atomic_add(&trace.lost_untold, ring->lost);
 			unlink_ring(link, ring);
 			free_ring(ring);
 			continue;

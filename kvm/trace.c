@@ -24,6 +24,7 @@
 #include "host/trace.h"
 #include "kvm/file.h"
 #include "kvm/kvm_api.h"
+#include "kvm/process.h"
 #include "kvm/trace.h"
 #include "kvm/trace_text.h"
 
@@ -62,6 +63,9 @@ static int open_output(void)
 	if (fd < 0)
 		return -1;
 	high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	/* The program may not have that many. */
+	if (high < 0)
+		high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 	if (fd != 2)
 		kvm_raw_close((int)fd);
 	return (int)high;
@@ -237,7 +241,8 @@ static void say_what_was_lost(void)
 
 void kvm_api_trace_finish(void)
 {
-	if (likely(!session.wanted))
+	/* A child of vfork has its parent's memory, and must not end its parent's trace. */
+	if (likely(!session.wanted) || !kvm_process_is_own())
 		return;
 	pthread_mutex_lock(&session.lock);
 	host_trace_disable();
@@ -251,7 +256,8 @@ void kvm_api_trace_finish(void)
 
 void kvm_api_trace_flush_dying(void)
 {
-	if (likely(!session.wanted) || pthread_mutex_trylock(&session.lock))
+	if (likely(!session.wanted) || !kvm_process_is_own() ||
+	    pthread_mutex_trylock(&session.lock))
 		return;
 	drain_locked(~0ull);
 	pthread_mutex_unlock(&session.lock);

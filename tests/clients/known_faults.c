@@ -73,6 +73,12 @@ int main(int argc, char **argv)
 	EXPECT(file >= 0);
 	for (int fd = 800; fd < 1000; fd++)
 		EXPECT_EQ(dup2(file, fd), fd);
+	/* A child that shares the memory and ends at once, as one whose exec failed does. */
+	child = vfork();
+	if (!child)
+		_exit(3);
+	EXPECT_EQ(waitpid(child, &status, 0), child);
+	EXPECT_EQ(WEXITSTATUS(status), 3);
 	run_guest();
 	child = fork();
 	EXPECT(child >= 0);

@@ -168,6 +168,11 @@ class KnownFaults(unittest.TestCase):
         self.assertEqual(len({task for task, _, _ in lines}), 2)
         self.assertEqual(data.read_bytes(), b"")
 
+    def test_a_program_with_few_descriptors_is_traced_too(self):
+        lines = self.trace("-e", "kvm_pio",
+                           program=("sh", "-c", f"ulimit -n 20; exec {PROGRAM}"))
+        self.assertEqual([event for _, event, _ in lines], ["kvm_pio"] * 2)
+
     def test_standard_error_that_the_program_closed_stays_closed(self):
         data = Path(self.directory.name) / "data"
         result = run("trace", "-e", "kvm_pio", "--", PROGRAM, str(data))
