@@ -26,6 +26,7 @@ static const struct ioctl_entry system_calls[] = {
 	PLAIN(KVM_GET_MSR_FEATURE_INDEX_LIST, ARG_USER, LOCK_NONE, KVM_CAP_GET_MSR_FEATURES,
 	      do_get_msr_feature_index_list),
 	PLAIN(KVM_GET_MSRS, ARG_USER, LOCK_NONE, KVM_CAP_GET_MSR_FEATURES, do_system_get_msrs),
+	ENTRY(KVM_X86_GET_MCE_CAP_SUPPORTED, ARG_OUT, LOCK_NONE, KVM_CAP_MCE, u64, do_get_mce_caps),
 };
 
 static const struct ioctl_entry vm_calls[] = {
@@ -123,6 +124,8 @@ static const struct ioctl_entry vcpu_calls[] = {
 	      struct kvm_device_attr, do_vcpu_get_attr),
 	ENTRY(KVM_SET_DEVICE_ATTR, ARG_IN, LOCK_VCPU, KVM_CAP_VCPU_ATTRIBUTES,
 	      struct kvm_device_attr, do_vcpu_set_attr),
+	ENTRY(KVM_X86_SETUP_MCE, ARG_IN, LOCK_VCPU, KVM_CAP_MCE, u64, do_setup_mce),
+	ENTRY(KVM_X86_SET_MCE, ARG_IN, LOCK_VCPU, KVM_CAP_MCE, struct kvm_x86_mce, do_set_mce),
 	PLAIN(KVM_KVMCLOCK_CTRL, ARG_NONE, LOCK_VCPU, NO_CAP, do_kvmclock_ctrl),
 };
 

@@ -73,6 +73,8 @@ ioctl_handler do_create_guest_memfd, do_set_memory_attributes, do_pre_fault_memo
 ioctl_handler do_vm_get_stats_fd, do_vcpu_get_stats_fd;
 /* vm_msr_filter.c */
 ioctl_handler do_set_msr_filter;
+/* vcpu_mce.c */
+ioctl_handler do_get_mce_caps, do_setup_mce, do_set_mce;
 /* vm_tsc.c */
 ioctl_handler do_vcpu_has_attr, do_vcpu_get_attr, do_vcpu_set_attr;
 /* vm_coalesced.c */

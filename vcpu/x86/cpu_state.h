@@ -235,6 +235,17 @@ struct x86_pio {
 	u8 *data; /* X86_PIO_BYTES, the page behind kvm_run */
 };
 
+/* Machine checks: mce.h. */
+#define X86_MCE_BANKS 32
+struct x86_mce_bank {
+	u64 ctl, status, addr, misc, ctl2;
+};
+
+struct x86_mce {
+	u64 cap, status, ctl;
+	struct x86_mce_bank bank[X86_MCE_BANKS];
+};
+
 /* Paravirtual MSRs: pv.h. */
 struct x86_pv {
 	u64 wall_clock, system_time, steal_time, poll_control;
@@ -387,6 +398,7 @@ struct x86_cpu {
 	struct x86_event interrupt; /* KVM_INTERRUPT: waits for IF */
 	bool nmi_pending, nmi_masked;
 	bool sti_shadow, ss_shadow; /* one-instruction interrupt shadows */
+	bool shutdown_pending;	    /* a machine check that nobody could take */
 	bool want_irq_window;	    /* user space asked to be told */
 
 	/* ---- exits ---------------------------------------------------------------- */
@@ -397,6 +409,7 @@ struct x86_cpu {
 	struct x86_msr_exit msr;
 	struct x86_debug debug;
 	struct x86_pv pv;
+	struct x86_mce mce;
 	struct x86_emulation_failure emulation;
 	u8 hypercall_len;  /* of the instruction that left with X86_EXIT_HYPERCALL */
 	sigjmp_buf unwind; /* the run loop; valid while it runs */

@@ -101,6 +101,7 @@ struct x86_lapic {
 	u8 sipi_vector;		   /* of the last SIPI, atomic */
 	bool irr_pending;	   /* false: IRR is empty; see lapic.c, atomic */
 	bool unhalted;		   /* a kick has come that no halt has used up */
+	bool has_cmci;		   /* an entry for corrected machine checks */
 	u32 turns;		   /* lowest-priority interrupts taken: the fewest is the next */
 
 	u64 timer_deadline; /* ns of the machine's clock, 0: stopped */
@@ -143,6 +144,9 @@ void x86_lapic_mmio_write(struct x86_cpu *cpu, gpa_t gpa, const void *buf, unsig
 /* x2APIC registers as MSRs. 0 or -EINVAL. */
 int x86_lapic_get_msr(struct x86_cpu *cpu, u32 index, u64 *value) KVMU_MUST_CHECK;
 int x86_lapic_set_msr(struct x86_cpu *cpu, u32 index, u64 value) KVMU_MUST_CHECK;
+
+/* Is there an entry for corrected machine checks? */
+void x86_lapic_set_cmci(struct x86_cpu *cpu, bool there);
 
 /* CR8, the upper half of the task priority. */
 void x86_set_cr8(struct x86_cpu *cpu, u64 value);

@@ -9,8 +9,8 @@
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/lapic.h"
 
-#define VERSION_VALUE 0x50014u /* version 0x14, six entries in the local vector table */
-#define ICR_BUSY      (1u << 12)
+#define VERSION	 0x14u
+#define ICR_BUSY (1u << 12)
 
 /* Vector, pending and mask; delivery mode; what an external pin has besides. */
 #define LVT_BASIC	0x110ffu
@@ -48,6 +48,23 @@ static void set_ids(struct x86_cpu *cpu)
 	}
 }
 
+/* ---- the local vector table --------------------------------------------------------------- */
+
+/* With the highest number of an entry. */
+static void write_version(struct x86_cpu *cpu)
+{
+	write_reg32(cpu, X86_LAPIC_VERSION, VERSION | (cpu->lapic->has_cmci ? 6u : 5u) << 16);
+}
+
+void x86_lapic_set_cmci(struct x86_cpu *cpu, bool there)
+{
+	if (!cpu->lapic)
+		return;
+	cpu->lapic->has_cmci = there;
+	write_reg32(cpu, X86_LAPIC_LVT_CMCI, there ? X86_LVT_MASKED : 0);
+	write_version(cpu);
+}
+
 /* ---- the interrupt command register ------------------------------------------------------- */
 
 static void send_icr(struct x86_cpu *cpu, u32 low, u32 dest, bool x2apic)
@@ -73,6 +90,8 @@ static void mask_all_lvts(struct x86_cpu *cpu)
 {
 	for (u32 lvt = X86_LAPIC_LVT_TIMER; lvt <= X86_LAPIC_LVT_ERROR; lvt += 16)
 		*x86_lapic_reg(cpu, lvt) |= X86_LVT_MASKED;
+	if (cpu->lapic->has_cmci)
+		*x86_lapic_reg(cpu, X86_LAPIC_LVT_CMCI) |= X86_LVT_MASKED;
 }
 
 static u32 lvt_bits(u32 offset)
@@ -130,6 +149,10 @@ static bool write_reg(struct x86_cpu *cpu, u32 offset, u32 value)
 	case X86_LAPIC_ESR:
 		write_reg32(cpu, offset, 0);
 		return true;
+	case X86_LAPIC_LVT_CMCI:
+		if (cpu->lapic->has_cmci)
+			write_lvt(cpu, offset, value);
+		return cpu->lapic->has_cmci;
 	case X86_LAPIC_LVT_TIMER:
 	case X86_LAPIC_LVT_THERMAL:
 	case X86_LAPIC_LVT_PERF:
@@ -214,8 +237,10 @@ void x86_lapic_mmio_write(struct x86_cpu *cpu, gpa_t gpa, const void *buf, unsig
  */
 
 /* Those that can be read; ISR, TMR and IRR are ranges. */
-static bool x2apic_readable(u32 offset)
+static bool x2apic_readable(const struct x86_cpu *cpu, u32 offset)
 {
+	if (offset == X86_LAPIC_LVT_CMCI)
+		return cpu->lapic->has_cmci;
 	if (offset >= X86_LAPIC_ISR && offset < X86_LAPIC_ESR)
 		return true;
 	switch (offset) {
@@ -241,7 +266,7 @@ int x86_lapic_get_msr(struct x86_cpu *cpu, u32 index, u64 *value)
 	u32 offset = (index - X86_MSR_X2APIC_FIRST) * 16;
 
 	*value = 0;
-	if (!cpu->lapic || !x86_lapic_is_x2apic(cpu) || !x2apic_readable(offset))
+	if (!cpu->lapic || !x86_lapic_is_x2apic(cpu) || !x2apic_readable(cpu, offset))
 		return -EINVAL;
 	*value = read_reg(cpu, offset);
 	if (offset == X86_LAPIC_ICR)
@@ -367,7 +392,7 @@ void x86_lapic_reset(struct x86_cpu *cpu, bool init)
 		write_reg32(cpu, X86_LAPIC_ID, id);
 	if (!init || x86_lapic_is_x2apic(cpu))
 		set_ids(cpu);
-	write_reg32(cpu, X86_LAPIC_VERSION, VERSION_VALUE);
+	write_version(cpu);
 	write_reg32(cpu, X86_LAPIC_DFR, ~0u);
 	write_reg32(cpu, X86_LAPIC_SPIV, 0xff);
 	mask_all_lvts(cpu);
@@ -394,7 +419,7 @@ void x86_lapic_load(struct x86_cpu *cpu, const u32 regs[X86_LAPIC_WORDS])
 		write_reg32(cpu, i * 16, regs[i]);
 	if (x86_lapic_is_x2apic(cpu))
 		set_ids(cpu);
-	write_reg32(cpu, X86_LAPIC_VERSION, VERSION_VALUE);
+	write_version(cpu);
 	write_reg32(cpu, X86_LAPIC_TIMER_CURRENT, 0);
 	cpu->cr8 = (read_reg32(cpu, X86_LAPIC_TPR) & 0xff) >> 4;
 	atomic_poke(&cpu->lapic->irr_pending, true);

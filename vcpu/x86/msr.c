@@ -8,6 +8,7 @@
  */
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/lapic.h"
+#include "vcpu/x86/mce.h"
 #include "vcpu/x86/pv.h"
 
 enum msr_kind {
@@ -66,8 +67,6 @@ static const struct msr_row rows[] = {
 	{0x10a, MSR_ZERO, 0, 0},
 	{0x119, MSR_ZERO, 0, 0},
 	{0x140, MSR_ZERO, 0, 0},
-	{0x179, MSR_ZERO, 0, 0}, /* MCG_CAP: no banks */
-	{0x17a, MSR_ZERO, 0, 0},
 	{0x186, MSR_ZERO, 0, 0},
 	{0x198, MSR_ZERO, 0, 0},
 	{0x1d9, MSR_ZERO, 0, 0},
@@ -87,7 +86,7 @@ static const u32 saved[] = {
 	0x209,	    0x20a,	0x20b,	    0x20c,	0x20d,	    0x20e,	0x20f, 0x250,
 	0x258,	    0x259,	0x268,	    0x269,	0x26a,	    0x26b,	0x26c, 0x26d,
 	0x26e,	    0x26f,	0xce,	    0x1fc,	0xc0010015, 0x6e0,	0x11,  0x12,
-	0x4b564d00, 0x4b564d01, 0x4b564d03, 0x4b564d05,
+	0x4b564d00, 0x4b564d01, 0x4b564d03, 0x4b564d05, 0x17a,
 };
 
 u32 x86_msr_list(const u32 **indices)
@@ -143,6 +142,8 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 	}
 	if (is_x2apic(index))
 		return x86_lapic_get_msr(cpu, index, value);
+	if (x86_mce_is_msr(index))
+		return x86_mce_get_msr(cpu, index, value, host);
 	if (!row)
 		return x86_pv_get_msr(cpu, index, value, host);
 	switch (row->kind) {
@@ -274,6 +275,8 @@ int x86_set_msr(struct x86_cpu *cpu, u32 index, u64 value, bool host)
 		return -EINVAL;
 	if (is_x2apic(index))
 		return x86_lapic_set_msr(cpu, index, value);
+	if (x86_mce_is_msr(index))
+		return x86_mce_set_msr(cpu, index, value, host);
 	if (!row)
 		return x86_pv_set_msr(cpu, index, value, host);
 	/* Microcode updates are accepted and do nothing (SDM vol. 3, 11.11.6). */

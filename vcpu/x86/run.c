@@ -384,6 +384,10 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 	int why;
 
 	cpu->exit = X86_EXIT_NONE;
+	if (unlikely(cpu->shutdown_pending)) {
+		cpu->shutdown_pending = false;
+		cpu->exit = X86_EXIT_SHUTDOWN;
+	}
 	cpu->op = NULL;
 	set_budget(cpu, -1); /* a signal may be pending already */
 	take_answer(cpu);
