@@ -93,10 +93,11 @@ static void copy_setup(struct copy *c, struct model *m)
 {
 	*c = (struct copy){.m = m};
 	for (unsigned int level = 1; level < LEVELS; level++) {
-		u64 bytes = level_bytes(c, level);
+		u64 bytes;
 
 		if (m->format->page_lg2 + m->format->table_bits * (level - 1) > 62)
 			break;
+		bytes = level_bytes(c, level);
 		c->nr[level] = (model_addr(m, m->nr) - 1) / bytes - m->base / bytes + 1;
 		c->entry[level] = calloc(c->nr[level], sizeof(kvm_pte_t));
 	}
