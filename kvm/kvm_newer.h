@@ -9,6 +9,10 @@
 
 #include <linux/kvm.h>
 
+#ifndef KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP
+#define KVM_CAP_DIRTY_LOG_RING_WITH_BITMAP 225
+#endif
+
 #ifndef KVM_CAP_USER_MEMORY2
 #define KVM_CAP_USER_MEMORY2	  231
 #define KVM_CAP_MEMORY_FAULT_INFO 232
