@@ -7,9 +7,10 @@
 Each bench/bench_* program prints rows of five fields with tabs between:
 what, reference (number and its name), ours, unit, budget ("-" for none).  The
 end-to-end rows are measured here, with the kernel's own demand_paging_test and
-the smallest KVM program under `kvmu run`.
+dirty_log_perf_test and the smallest KVM program under `kvmu run`.
 """
 
+import re
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,7 @@ TOOLS = sources.ROOT / "tools"
 PAGING_ROUNDS = 3
 HELLO_ROUNDS = 30
 HELLO_BUDGET_MS = 20
+DIRTY_BUDGET_US = 0.5
 TIMEOUT = 600
 
 
@@ -78,6 +80,28 @@ def demand_paging_rows(build):
                   f"{statistics.median(figures):.2f}", "us/page", budget)
 
 
+DIRTY_PASS = re.compile(r"Iteration 2 dirty memory time: ([0-9.]+)s")
+DIRTY_CLEAR = re.compile(r"Iteration 2 clear dirty log time: ([0-9.]+)s")
+
+
+def dirty_log_rows(build):
+    """A guest that writes its memory again after the log was cleared, by both methods."""
+    run([sys.executable, TOOLS / "selftests.py", "--out", build / "selftests-6.12",
+         "dirty_log_perf_test"])
+    program = build / "selftests-6.12/dirty_log_perf_test"
+    pages = demand_paging.GIB_PAGES
+    command = demand_paging.command(build, program, demand_paging.Variant((), pages, ""))
+    store = float(run([build / "bench/host_floor", "--again", "1024"]).split()[1]) / 1000
+    for pml, method in (("1", "dirty marks"), ("0", "write protection")):
+        print(f"  running dirty_log_perf_test, {method} ...", file=sys.stderr, flush=True)
+        texts = [run(["env", f"KVMU_PML={pml}", *command]) for _ in range(PAGING_ROUNDS)]
+        for what, pattern, budget in (("dirty pass after clear", DIRTY_PASS, DIRTY_BUDGET_US),
+                                      ("clear", DIRTY_CLEAR, "-")):
+            best = min(float(pattern.search(text).group(1)) for text in texts)
+            yield Row(f"dirty_log_perf_test, {what}, by {method}",
+                      f"{store:.4f} a store to the page", f"{best * 1e6 / pages:.4f}", "us/page", f"{budget}")
+
+
 def milliseconds(command):
     def once():
         start = time.monotonic()
@@ -112,6 +136,7 @@ def main():
     try:
         rows = list(rows_of_programs(build))
         rows += list(demand_paging_rows(build))
+        rows += list(dirty_log_rows(build))
         rows.append(hello_row(build, kvmu))
     except (subprocess.SubprocessError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -298,7 +298,7 @@ static void a_log_may_begin_with_everything_set(void **state)
 	assert_false(is_watched(log, 9)); /* nothing is protected before it is cleared */
 	assert_int_equal(pages_in_log(log), odd / PAGE_SIZE);
 	assert_int_equal(log->bitmap[NR_WORDS - 1], ~0ull >> 5);
-	assert_int_equal(clear_log(log, 0, odd / PAGE_SIZE), 0);
+	assert_int_equal(clear_log(log, 0, (u32)(odd / PAGE_SIZE)), 0);
 	assert_true(is_watched(log, 9));
 	assert_int_equal(pages_in_log(log), 0);
 }
