@@ -9,13 +9,16 @@
  */
 #include <errno.h>
 #include <stdarg.h>
-#include <sys/mman.h>
-#include <sys/shm.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "kvm/kvm_api.h"
+#include "kvm/user_copy.h"
+#include "preload/mappings.h"
 #include "preload/preload.h"
 
 /* Newer than Debian 12's headers. */
@@ -38,11 +41,6 @@ static void begin(struct kvm_host_change *change, const void *addr, size_t bytes
 	hva_t end = start + bytes < start ? WHOLE_END : start + bytes;
 
 	kvm_api_change_begin(change, start, end);
-}
-
-static void begin_everywhere(struct kvm_host_change *change)
-{
-	kvm_api_change_begin(change, 0, WHOLE_END);
 }
 
 /* Ends the bracket without disturbing what the call says. */
@@ -141,17 +139,40 @@ static void *mremap_to(void *old, size_t old_size, size_t new_size, int flags, v
 	return ret;
 }
 
+/* What can only shrink or grow where it is keeps its beginning. */
+static size_t kept_by_mremap(size_t old_size, size_t new_size, int flags)
+{
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
+		return 0;
+	if (new_size > old_size)
+		return flags & MREMAP_MAYMOVE ? 0 : old_size;
+	return min_u64(align_up(new_size, PAGE_SIZE), old_size);
+}
+
 INTERPOSE void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 {
 	struct kvm_host_change change;
+	size_t kept;
 	void *target, *ret;
 	va_list args;
 
 	va_start(args, flags);
 	target = flags & MREMAP_FIXED ? va_arg(args, void *) : NULL;
 	va_end(args);
-	begin(&change, old, old_size);
+	kept = kept_by_mremap(old_size, new_size, flags);
+	begin(&change, (char *)old + kept, old_size - kept);
 	ret = mremap_to(old, old_size, new_size, flags, target);
+	end(&change);
+	return ret;
+}
+
+INTERPOSE int remap_file_pages(void *addr, size_t size, int prot, size_t page, int flags)
+{
+	struct kvm_host_change change;
+	int ret;
+
+	begin(&change, addr, size);
+	ret = real()->remap_file_pages(addr, size, prot, page, flags);
 	end(&change);
 	return ret;
 }
@@ -180,6 +201,10 @@ INTERPOSE int pkey_mprotect(void *addr, size_t length, int prot, int pkey)
 	return ret;
 }
 
+/*
+ * MADV_COLD only makes pages old and MADV_COLLAPSE only moves them: they stay
+ * at their address, and resident.
+ */
 static bool advice_takes_away(int advice)
 {
 	switch (advice) {
@@ -197,6 +222,44 @@ static bool advice_takes_away(int advice)
 	}
 }
 
+/* ---- several ranges ---------------------------------------------------------- */
+
+struct changes {
+	unsigned int nr;
+	struct kvm_host_change change[MAPPINGS_MAX];
+};
+
+static void begin_all(struct changes *changes, const struct mappings *mappings)
+{
+	changes->nr = mappings->everywhere ? 1 : mappings->nr;
+	if (mappings->everywhere)
+		kvm_api_change_begin(&changes->change[0], 0, WHOLE_END);
+	for (unsigned int i = 0; !mappings->everywhere && i < mappings->nr; i++)
+		kvm_api_change_begin(&changes->change[i], mappings->range[i].start,
+				     mappings->range[i].end);
+}
+
+static void end_all(struct changes *changes)
+{
+	for (unsigned int i = 0; i < changes->nr; i++)
+		end(&changes->change[i]);
+}
+
+/* The pages go away, wherever they are mapped. */
+static int remove_pages(void *addr, size_t length)
+{
+	hva_t start = ptr_to_hva(addr);
+	struct mappings mappings;
+	struct changes changes;
+	int ret;
+
+	mappings_of_memory(&mappings, start, start + length < start ? WHOLE_END : start + length);
+	begin_all(&changes, &mappings);
+	ret = real()->madvise(addr, length, MADV_REMOVE);
+	end_all(&changes);
+	return ret;
+}
+
 INTERPOSE int madvise(void *addr, size_t length, int advice)
 {
 	struct kvm_host_change change;
@@ -204,33 +267,65 @@ INTERPOSE int madvise(void *addr, size_t length, int advice)
 
 	if (!advice_takes_away(advice))
 		return real()->madvise(addr, length, advice);
+	if (advice == MADV_REMOVE && kvm_api_has_vms())
+		return remove_pages(addr, length);
 	begin(&change, addr, length);
 	ret = real()->madvise(addr, length, advice);
 	end(&change);
 	return ret;
 }
 
-/* The process may be this one: rare enough to be coarse. */
+/* The ranges; if the process is another one, they are only suspected for nothing. */
+static void advised_ranges(struct mappings *out, const struct iovec *iov, size_t nr)
+{
+	*out = (struct mappings){.everywhere = nr > MAPPINGS_MAX};
+	for (size_t i = 0; !out->everywhere && i < nr; i++) {
+		struct iovec v;
+
+		if (kvm_copy_from_user(&v, (u64)(uintptr_t)&iov[i], sizeof(v)))
+			return;
+		out->range[out->nr++] = (struct mapped_range){ptr_to_hva(v.iov_base),
+							      ptr_to_hva(v.iov_base) + v.iov_len};
+	}
+}
+
 INTERPOSE ssize_t process_madvise(int pidfd, const struct iovec *iov, size_t nr, int advice,
 				  unsigned int flags)
 {
-	struct kvm_host_change change;
+	struct mappings mappings;
+	struct changes changes;
 	ssize_t ret;
 
-	if (!advice_takes_away(advice))
+	if (!advice_takes_away(advice) || !kvm_api_has_vms())
 		return real()->process_madvise(pidfd, iov, nr, advice, flags);
-	begin_everywhere(&change);
+	advised_ranges(&mappings, iov, nr);
+	begin_all(&changes, &mappings);
 	ret = real()->process_madvise(pidfd, iov, nr, advice, flags);
-	end(&change);
+	end_all(&changes);
 	return ret;
 }
 
-/* ---- what is mapped somewhere ------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------- */
 
-/* Where the file is mapped is not known: all memory of all VMs is suspected. */
+/* Bytes of the file whose pages go away when the call succeeds: [*start, *end). */
+static bool fallocate_takes_away(int mode, off_t offset, off_t length, u64 *start, u64 *end)
+{
+	/* These two move all that comes after. */
+	bool shifts = mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE);
+
+	if (offset < 0 || length <= 0)
+		return false;
+	/* A page that is cut in part is cleared in part, and stays. */
+	*start = align_up((u64)offset, PAGE_SIZE);
+	*end = shifts ? ~0ull : align_down((u64)offset + (u64)length, PAGE_SIZE);
+	return shifts || (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE));
+}
+
 INTERPOSE int fallocate(int fd, int mode, off_t offset, off_t length)
 {
-	struct kvm_host_change change;
+	struct mappings mappings;
+	struct changes changes;
+	u64 start, end;
 	int ret;
 
 	if (kvm_api_fallocate(fd, mode, offset, length, &ret)) {
@@ -239,12 +334,12 @@ INTERPOSE int fallocate(int fd, int mode, off_t offset, off_t length)
 		errno = -ret;
 		return -1;
 	}
-	if (!(mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE |
-		      FALLOC_FL_INSERT_RANGE)))
+	if (!kvm_api_has_vms() || !fallocate_takes_away(mode, offset, length, &start, &end))
 		return real()->fallocate(fd, mode, offset, length);
-	begin_everywhere(&change);
+	mappings_of_fd(&mappings, fd, start, end);
+	begin_all(&changes, &mappings);
 	ret = real()->fallocate(fd, mode, offset, length);
-	end(&change);
+	end_all(&changes);
 	return ret;
 }
 
@@ -253,14 +348,95 @@ INTERPOSE int fallocate64(int fd, int mode, off64_t offset, off64_t length)
 	return fallocate(fd, mode, offset, length);
 }
 
-/* The segment's size is not ours to know; it ends before the address space does. */
-INTERPOSE int shmdt(const void *addr)
+/* From the first page that is wholly cut off. */
+static u64 cut_at(off_t length)
 {
-	struct kvm_host_change change;
+	return length < 0 ? ~0ull : align_up((u64)length, PAGE_SIZE);
+}
+
+static bool is_ours(int fd)
+{
+	struct kvm_file *file =
+		likely(kvm_file_kind(fd) == KVM_FILE_NONE) ? NULL : kvm_file_get_checked(fd);
+
+	if (file)
+		kvm_file_put(file);
+	return file != NULL;
+}
+
+INTERPOSE int ftruncate(int fd, off_t length)
+{
+	struct mappings mappings;
+	struct changes changes;
 	int ret;
 
-	kvm_api_change_begin(&change, ptr_to_hva(addr), WHOLE_END);
-	ret = real()->shmdt(addr);
+	/* None of our files can be resized. */
+	if (is_ours(fd)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (!kvm_api_has_vms())
+		return real()->ftruncate(fd, length);
+	mappings_of_fd(&mappings, fd, cut_at(length), ~0ull);
+	begin_all(&changes, &mappings);
+	ret = real()->ftruncate(fd, length);
+	end_all(&changes);
+	return ret;
+}
+
+INTERPOSE int ftruncate64(int fd, off64_t length)
+{
+	return ftruncate(fd, length);
+}
+
+INTERPOSE int truncate(const char *path, off_t length)
+{
+	struct mappings mappings;
+	struct changes changes;
+	int ret;
+
+	if (!kvm_api_has_vms())
+		return real()->truncate(path, length);
+	mappings_of_path(&mappings, path, cut_at(length), ~0ull);
+	begin_all(&changes, &mappings);
+	ret = real()->truncate(path, length);
+	end_all(&changes);
+	return ret;
+}
+
+INTERPOSE int truncate64(const char *path, off64_t length)
+{
+	return truncate(path, length);
+}
+
+/* ---- System V memory --------------------------------------------------------- */
+
+/* Attached over what is there (SHM_REMAP), a segment replaces as much as it is long. */
+INTERPOSE void *shmat(int id, const void *addr, int flags)
+{
+	struct kvm_host_change change;
+	struct shmid_ds info;
+	void *ret;
+
+	if (!(flags & SHM_REMAP) || !addr || !kvm_api_has_vms() || shmctl(id, IPC_STAT, &info))
+		return real()->shmat(id, addr, flags);
+	begin(&change, addr, info.shm_segsz);
+	ret = real()->shmat(id, addr, flags);
 	end(&change);
+	return ret;
+}
+
+INTERPOSE int shmdt(const void *addr)
+{
+	struct mappings mappings;
+	struct changes changes;
+	int ret;
+
+	if (!kvm_api_has_vms())
+		return real()->shmdt(addr);
+	mappings_of_segment(&mappings, ptr_to_hva(addr));
+	begin_all(&changes, &mappings);
+	ret = real()->shmdt(addr);
+	end_all(&changes);
 	return ret;
 }

@@ -47,7 +47,11 @@ struct statx;
 	X(pkey_mprotect, int, (void *, size_t, int, int))                                   \
 	X(madvise, int, (void *, size_t, int))                                              \
 	X(process_madvise, ssize_t, (int, const struct iovec *, size_t, int, unsigned int)) \
+	X(remap_file_pages, int, (void *, size_t, int, size_t, int))                        \
 	X(fallocate, int, (int, int, off_t, off_t))                                         \
+	X(ftruncate, int, (int, off_t))                                                     \
+	X(truncate, int, (const char *, off_t))                                             \
+	X(shmat, void *, (int, const void *, int))                                          \
 	X(shmdt, int, (const void *))                                                       \
 	X(access, int, (const char *, int))                                                 \
 	X(faccessat, int, (int, const char *, int, int))                                    \

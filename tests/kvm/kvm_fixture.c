@@ -85,13 +85,13 @@ static void add_memory(struct fixture *f)
 	assert_int_equal(ioctl_errno(f->vm, KVM_SET_USER_MEMORY_REGION, &region), 0);
 }
 
-static int setup(void **state, bool irqchip)
+static int setup(void **state, bool irqchip, unsigned long type)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->sys = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	assert_true(f->sys >= 0);
-	f->vm = ioctl(f->sys, KVM_CREATE_VM, 0);
+	f->vm = ioctl(f->sys, KVM_CREATE_VM, type);
 	assert_true(f->vm >= 0);
 	if (irqchip)
 		assert_int_equal(ioctl(f->vm, KVM_CREATE_IRQCHIP), 0);
@@ -106,12 +106,17 @@ static int setup(void **state, bool irqchip)
 
 int fixture_setup(void **state)
 {
-	return setup(state, false);
+	return setup(state, false, KVM_X86_DEFAULT_VM);
 }
 
 int fixture_setup_irqchip(void **state)
 {
-	return setup(state, true);
+	return setup(state, true, KVM_X86_DEFAULT_VM);
+}
+
+int fixture_setup_private(void **state)
+{
+	return setup(state, false, KVM_X86_SW_PROTECTED_VM);
 }
 
 int fixture_teardown(void **state)

@@ -30,6 +30,8 @@ struct fixture {
 /* cmocka's setup and teardown; *state is a struct fixture. */
 int fixture_setup(void **state);
 int fixture_setup_irqchip(void **state);
+/* Its memory may be private (KVM_X86_SW_PROTECTED_VM). */
+int fixture_setup_private(void **state);
 int fixture_teardown(void **state);
 
 /* Put @bytes at FIXTURE_CODE and start there, in real mode with flat bases. */

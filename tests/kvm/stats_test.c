@@ -12,67 +12,14 @@
 #include <unistd.h>
 
 #include "tests/kvm/kvm_fixture.h"
-
-struct stats {
-	int fd;
-	struct kvm_stats_header header;
-	uint8_t *descs;
-};
-
-static size_t desc_bytes(const struct stats *s)
-{
-	return sizeof(struct kvm_stats_desc) + s->header.name_size;
-}
-
-static struct kvm_stats_desc *desc(const struct stats *s, uint32_t i)
-{
-	return (struct kvm_stats_desc *)(void *)(s->descs + i * desc_bytes(s));
-}
-
-static struct stats open_stats(int fd)
-{
-	struct stats s = {.fd = ioctl(fd, KVM_GET_STATS_FD, NULL)};
-	size_t bytes;
-
-	assert_true(s.fd >= 0);
-	assert_int_equal(pread(s.fd, &s.header, sizeof(s.header), 0), sizeof(s.header));
-	bytes = s.header.num_desc * desc_bytes(&s);
-	s.descs = malloc(bytes);
-	assert_int_equal(pread(s.fd, s.descs, bytes, s.header.desc_offset), bytes);
-	return s;
-}
-
-static void close_stats(struct stats *s)
-{
-	free(s->descs);
-	close(s->fd);
-}
-
-static const struct kvm_stats_desc *find(const struct stats *s, const char *name)
-{
-	for (uint32_t i = 0; i < s->header.num_desc; i++) {
-		if (!strcmp(desc(s, i)->name, name))
-			return desc(s, i);
-	}
-	fail_msg("no statistic %s", name);
-	return NULL;
-}
-
-static uint64_t value(const struct stats *s, const char *name)
-{
-	uint64_t figure;
-	off_t at = s->header.data_offset + find(s, name)->offset;
-
-	assert_int_equal(pread(s->fd, &figure, sizeof(figure), at), sizeof(figure));
-	return figure;
-}
+#include "tests/kvm/stats_reader.h"
 
 /* ---- the form ------------------------------------------------------------------------------- */
 
 /* Every block inside the file, none over another, every name once and ended. */
 static void check_form(int fd, const char *id_start)
 {
-	struct stats s = open_stats(fd);
+	struct stats s = stats_open(fd);
 	const struct kvm_stats_header *h = &s.header;
 	uint32_t offset = 0;
 	char id[64] = "";
@@ -80,17 +27,17 @@ static void check_form(int fd, const char *id_start)
 	assert_int_equal(h->flags, 0);
 	assert_true(h->id_offset >= sizeof(*h));
 	assert_true(h->desc_offset >= h->id_offset + h->name_size);
-	assert_true(h->data_offset >= h->desc_offset + h->num_desc * desc_bytes(&s));
+	assert_true(h->data_offset >= h->desc_offset + h->num_desc * stats_desc_bytes(&s));
 	assert_int_equal(pread(s.fd, id, h->name_size, h->id_offset), h->name_size);
 	assert_memory_equal(id, id_start, strlen(id_start));
 	for (uint32_t i = 0; i < h->num_desc; i++) {
-		assert_true(strlen(desc(&s, i)->name) < h->name_size);
-		assert_ptr_equal(find(&s, desc(&s, i)->name), desc(&s, i));
-		assert_int_equal(desc(&s, i)->offset, offset);
-		offset += desc(&s, i)->size * (uint32_t)sizeof(uint64_t);
+		assert_true(strlen(stats_desc(&s, i)->name) < h->name_size);
+		assert_ptr_equal(stats_find(&s, stats_desc(&s, i)->name), stats_desc(&s, i));
+		assert_int_equal(stats_desc(&s, i)->offset, offset);
+		offset += stats_desc(&s, i)->size * (uint32_t)sizeof(uint64_t);
 	}
 	assert_int_equal(lseek(s.fd, 0, SEEK_END), h->data_offset + offset);
-	close_stats(&s);
+	stats_close(&s);
 }
 
 static void files_have_their_form(void **state)
@@ -108,25 +55,27 @@ static void files_have_their_form(void **state)
 static void kinds_are_annotated(void **state)
 {
 	const struct fixture *f = *state;
-	struct stats vm = open_stats(f->vm), vcpu = open_stats(f->vcpu);
+	struct stats vm = stats_open(f->vm), vcpu = stats_open(f->vcpu);
 	const uint32_t type = KVM_STATS_TYPE_MASK, unit = KVM_STATS_UNIT_MASK;
 
-	assert_int_equal(find(&vm, "remote_tlb_flush")->flags & type, KVM_STATS_TYPE_CUMULATIVE);
-	assert_int_equal(find(&vm, "pages_4k")->flags & type, KVM_STATS_TYPE_INSTANT);
-	assert_int_equal(find(&vm, "max_mmu_page_hash_collisions")->flags & type,
+	assert_int_equal(stats_find(&vm, "remote_tlb_flush")->flags & type,
+			 KVM_STATS_TYPE_CUMULATIVE);
+	assert_int_equal(stats_find(&vm, "pages_4k")->flags & type, KVM_STATS_TYPE_INSTANT);
+	assert_int_equal(stats_find(&vm, "max_mmu_page_hash_collisions")->flags & type,
 			 KVM_STATS_TYPE_PEAK);
-	assert_int_equal(find(&vcpu, "halt_wait_hist")->flags & type, KVM_STATS_TYPE_LOG_HIST);
-	assert_int_equal(find(&vcpu, "halt_wait_ns")->flags & unit, KVM_STATS_UNIT_SECONDS);
-	assert_int_equal(find(&vcpu, "halt_wait_ns")->exponent, -9);
-	assert_int_equal(find(&vcpu, "blocking")->flags & unit, KVM_STATS_UNIT_BOOLEAN);
-	close_stats(&vm);
-	close_stats(&vcpu);
+	assert_int_equal(stats_find(&vcpu, "halt_wait_hist")->flags & type,
+			 KVM_STATS_TYPE_LOG_HIST);
+	assert_int_equal(stats_find(&vcpu, "halt_wait_ns")->flags & unit, KVM_STATS_UNIT_SECONDS);
+	assert_int_equal(stats_find(&vcpu, "halt_wait_ns")->exponent, -9);
+	assert_int_equal(stats_find(&vcpu, "blocking")->flags & unit, KVM_STATS_UNIT_BOOLEAN);
+	stats_close(&vm);
+	stats_close(&vcpu);
 }
 
 static void reads_in_any_way_agree(void **state)
 {
 	const struct fixture *f = *state;
-	struct stats s = open_stats(f->vcpu);
+	struct stats s = stats_open(f->vcpu);
 	size_t bytes = (size_t)lseek(s.fd, 0, SEEK_END);
 	uint8_t *whole = malloc(bytes), *parts = malloc(bytes);
 	struct iovec iov[2] = {{parts, 100}, {parts + 100, bytes - 100}};
@@ -143,13 +92,13 @@ static void reads_in_any_way_agree(void **state)
 	assert_int_equal(pread(s.fd, whole, 8, (off_t)bytes + 5), 0);
 	free(whole);
 	free(parts);
-	close_stats(&s);
+	stats_close(&s);
 }
 
 static void files_can_only_be_read(void **state)
 {
 	const struct fixture *f = *state;
-	struct stats s = open_stats(f->vm);
+	struct stats s = stats_open(f->vm);
 
 	assert_int_equal(fcntl(s.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
 	assert_int_equal(write(s.fd, "x", 1), -1);
@@ -160,7 +109,7 @@ static void files_can_only_be_read(void **state)
 	assert_int_equal(errno, ENODEV);
 	assert_int_equal(ioctl_errno(s.fd, KVM_GET_API_VERSION, NULL), ENOTTY);
 	assert_int_equal(ftruncate(s.fd, 0), -1);
-	close_stats(&s);
+	stats_close(&s);
 }
 
 /* ---- the figures ------------------------------------------------------------------------------
@@ -200,45 +149,45 @@ static void run_visitor(const struct fixture *f)
 static void a_known_guest_leaves_known_figures(void **state)
 {
 	struct fixture *f = *state;
-	struct stats vm = open_stats(f->vm), vcpu = open_stats(f->vcpu);
+	struct stats vm = stats_open(f->vm), vcpu = stats_open(f->vcpu);
 
 	LOAD_GUEST(f, visitor);
 	leave_room_for_a_device(f);
-	assert_int_equal(value(&vcpu, "exits"), 0);
+	assert_int_equal(stats_value(&vcpu, "exits"), 0);
 	run_visitor(f);
-	assert_int_equal(value(&vcpu, "io_exits"), 2);
-	assert_int_equal(value(&vcpu, "mmio_exits"), 1);
-	assert_int_equal(value(&vcpu, "halt_exits"), 1);
-	assert_int_equal(value(&vcpu, "signal_exits"), 0);
+	assert_int_equal(stats_value(&vcpu, "io_exits"), 2);
+	assert_int_equal(stats_value(&vcpu, "mmio_exits"), 1);
+	assert_int_equal(stats_value(&vcpu, "halt_exits"), 1);
+	assert_int_equal(stats_value(&vcpu, "signal_exits"), 0);
 	/* The code's page and eight more; the device. */
-	assert_int_equal(value(&vcpu, "pf_fixed"), 9);
-	assert_int_equal(value(&vcpu, "pf_emulate"), 1);
-	assert_int_equal(value(&vcpu, "pf_taken"), 10);
-	assert_int_equal(value(&vcpu, "insn_emulation"), 1);
-	assert_int_equal(value(&vcpu, "pf_mmio_spte_created"), 1);
+	assert_int_equal(stats_value(&vcpu, "pf_fixed"), 9);
+	assert_int_equal(stats_value(&vcpu, "pf_emulate"), 1);
+	assert_int_equal(stats_value(&vcpu, "pf_taken"), 10);
+	assert_int_equal(stats_value(&vcpu, "insn_emulation"), 1);
+	assert_int_equal(stats_value(&vcpu, "pf_mmio_spte_created"), 1);
 	/* Each fault and each return to us. */
-	assert_true(value(&vcpu, "exits") >= 14);
-	assert_int_equal(value(&vm, "pages_4k"), 9);
-	assert_int_equal(value(&vm, "pages_2m"), 0);
+	assert_true(stats_value(&vcpu, "exits") >= 14);
+	assert_int_equal(stats_value(&vm, "pages_4k"), 9);
+	assert_int_equal(stats_value(&vm, "pages_2m"), 0);
 	assert_int_equal(munmap(f->mem + 0x2000, 0x3000), 0);
-	assert_int_equal(value(&vm, "pages_4k"), 6);
-	assert_true(value(&vm, "remote_tlb_flush") >= 1);
-	close_stats(&vm);
-	close_stats(&vcpu);
+	assert_int_equal(stats_value(&vm, "pages_4k"), 6);
+	assert_true(stats_value(&vm, "remote_tlb_flush") >= 1);
+	stats_close(&vm);
+	stats_close(&vcpu);
 }
 
 static void the_file_keeps_its_vm(void **state)
 {
 	struct fixture *f = *state;
-	struct stats s = open_stats(f->vcpu);
+	struct stats s = stats_open(f->vcpu);
 
 	LOAD_GUEST(f, visitor);
 	leave_room_for_a_device(f);
 	run_visitor(f);
 	close(f->vcpu);
 	close(f->vm);
-	assert_int_equal(value(&s, "io_exits"), 2);
-	close_stats(&s);
+	assert_int_equal(stats_value(&s, "io_exits"), 2);
+	stats_close(&s);
 	f->vm = f->vcpu = -1;
 }
 
@@ -247,7 +196,7 @@ static void *read_on_and_on(void *arg)
 	struct stats *s = arg;
 
 	for (int i = 0; i < 300; i++)
-		value(s, "pages_4k");
+		stats_value(s, "pages_4k");
 	return NULL;
 }
 
@@ -255,7 +204,7 @@ static void *read_on_and_on(void *arg)
 static void many_may_read_while_the_guest_runs(void **state)
 {
 	struct fixture *f = *state;
-	struct stats s = open_stats(f->vm), vcpu = open_stats(f->vcpu);
+	struct stats s = stats_open(f->vm), vcpu = stats_open(f->vcpu);
 	pthread_t reader[2];
 
 	LOAD_GUEST(f, visitor);
@@ -265,13 +214,13 @@ static void many_may_read_while_the_guest_runs(void **state)
 	for (int i = 0; i < 100; i++) {
 		LOAD_GUEST(f, visitor);
 		run_visitor(f);
-		assert_int_equal(value(&vcpu, "halt_exits"), i + 1);
+		assert_int_equal(stats_value(&vcpu, "halt_exits"), i + 1);
 		madvise(f->mem + 0x2000, 0x8000, MADV_DONTNEED);
 	}
 	for (int i = 0; i < 2; i++)
 		pthread_join(reader[i], NULL);
-	close_stats(&s);
-	close_stats(&vcpu);
+	stats_close(&s);
+	stats_close(&vcpu);
 }
 
 int main(void)
