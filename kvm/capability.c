@@ -2,9 +2,7 @@
 /*
  * KVM_CHECK_EXTENSION and KVM_ENABLE_CAP (api.rst 4.4, 4.37).
  *
- * Only what works is announced; what is absent here is answered with 0.  In
- * particular KVM_CAP_IRQCHIP: KVM_CREATE_IRQCHIP succeeds, since many programs
- * that never raise an interrupt call it, but delivers none.
+ * Only what works is announced; what is absent here is answered with 0.
  */
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 
 #include "base/bits.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/irqchip/irqchip.h"
 #include "kvm/vm_msr_filter.h"
 #include "kvm/vm_dirty.h"
 
@@ -50,7 +49,16 @@ struct capability {
 	 KVM_GUESTDBG_BLOCKIRQ)
 
 static const struct capability capabilities[] = {
+	{KVM_CAP_IRQCHIP, ON_BOTH, 1},
 	{KVM_CAP_HLT, ON_BOTH, 1},
+	{KVM_CAP_IRQ_ROUTING, ON_BOTH, IRQ_MAX_ROUTES},
+	{KVM_CAP_IRQ_INJECT_STATUS, ON_BOTH, 1},
+	{KVM_CAP_SIGNAL_MSI, ON_BOTH, 1},
+	{KVM_CAP_SPLIT_IRQCHIP, ON_BOTH, 1},
+	{KVM_CAP_IRQFD, ON_BOTH, 1},
+	{KVM_CAP_IRQFD_RESAMPLE, ON_BOTH, 1},
+	{KVM_CAP_IOEVENTFD, ON_BOTH, 1},
+	{KVM_CAP_IOEVENTFD_ANY_LENGTH, ON_BOTH, 1},
 	{KVM_CAP_USER_MEMORY, ON_BOTH, 1},
 	{KVM_CAP_SET_TSS_ADDR, ON_BOTH, 1},
 	{KVM_CAP_EXT_CPUID, ON_BOTH, 1},
@@ -222,6 +230,8 @@ long do_vm_enable_cap(struct ioctl_call *call)
 		return disable_quirks(call->vm, cap->args[0]);
 	case KVM_CAP_DISABLE_QUIRKS:
 		return disable_quirks(call->vm, cap->args[0]);
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return vm_split_irqchip(call->vm, cap->args[0]);
 	case KVM_CAP_X2APIC_API:
 		return set_x2apic_api(call->vm, cap->args[0]);
 	case KVM_CAP_X86_APIC_BUS_CYCLES_NS:

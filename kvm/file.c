@@ -47,6 +47,23 @@ long kvm_raw_close(int fd)
 	return errno_of(syscall(SYS_close, fd));
 }
 
+#define HIGH_FD 900
+
+int kvm_raw_dup_high(int fd)
+{
+	return (int)errno_of(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD));
+}
+
+int kvm_raw_move_high(int fd)
+{
+	int high = fd < 0 ? -1 : kvm_raw_dup_high(fd);
+
+	if (high < 0)
+		return fd;
+	kvm_raw_close(fd);
+	return high;
+}
+
 long kvm_raw_mmap_shared(int fd, u64 bytes)
 {
 	return errno_of(syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L));

@@ -88,6 +88,10 @@ void kvm_file_pool_unlock(void);
 /* ---- system calls on our own behalf, never interposed; result or -errno ---------- */
 
 long kvm_raw_close(int fd);
+/* A second number for @fd, away from the low ones that programs expect to get; -errno. */
+int kvm_raw_dup_high(int fd);
+/* @fd itself goes there, if it can; -1 stays -1. */
+int kvm_raw_move_high(int fd);
 long kvm_raw_mmap_shared(int fd, u64 bytes); /* address or -errno */
 long kvm_raw_munmap(void *addr, u64 bytes);
 

@@ -59,8 +59,7 @@ ioctl_handler do_get_api_version, do_create_vm, do_get_vcpu_mmap_size;
 /* capability.c */
 ioctl_handler do_check_extension, do_vm_check_extension, do_vm_enable_cap, do_vcpu_enable_cap;
 /* vm_fd.c, vm_memory.c, vm_clock.c */
-ioctl_handler do_create_vcpu, do_create_irqchip, do_set_boot_cpu_id, do_set_tss_addr,
-	do_set_identity_map_addr;
+ioctl_handler do_create_vcpu, do_set_boot_cpu_id, do_set_tss_addr, do_set_identity_map_addr;
 ioctl_handler do_set_user_memory_region, do_set_user_memory_region2, do_set_nr_mmu_pages,
 	do_get_nr_mmu_pages;
 /* vm_dirty.c */
@@ -77,6 +76,9 @@ ioctl_handler do_set_msr_filter;
 ioctl_handler do_get_mce_caps, do_setup_mce, do_set_mce;
 /* vm_tsc.c */
 ioctl_handler do_vcpu_has_attr, do_vcpu_get_attr, do_vcpu_set_attr;
+/* irqchip/ */
+ioctl_handler do_create_irqchip, do_irq_line, do_irq_line_status, do_get_irqchip, do_set_irqchip,
+	do_set_gsi_routing, do_signal_msi, do_irqfd, do_ioeventfd;
 /* vm_coalesced.c */
 ioctl_handler do_register_coalesced, do_unregister_coalesced;
 /* vcpu_cpuid.c, vcpu_msrs.c */

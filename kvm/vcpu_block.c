@@ -25,30 +25,14 @@
 /* Who asks without a wake-up, a VM that died, is noticed after this. */
 #define LONGEST_WAIT_NS 100000000ull
 
-/* Away from the low numbers that programs expect to get. */
-#define HIGH_FD 900
-
-static int move_high(long fd)
-{
-	long high;
-
-	if (fd < 0)
-		return -1;
-	high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
-	if (high < 0)
-		return (int)fd;
-	kvm_raw_close((int)fd);
-	return (int)high;
-}
-
 static int open_signals(const struct vcpu *vcpu)
 {
 	u64 want;
 
 	memcpy(&want, &vcpu->wait_mask, sizeof(want));
 	want = ~want;
-	return move_high(
-		syscall(SYS_signalfd4, -1, &want, sizeof(want), SFD_CLOEXEC | SFD_NONBLOCK));
+	return kvm_raw_move_high(
+		(int)syscall(SYS_signalfd4, -1, &want, sizeof(want), SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 static void publish_wake_fd(struct vcpu *vcpu, int fd)
@@ -82,7 +66,7 @@ static u64 time_to_wait(const struct vcpu *vcpu)
 static void wait_for_event(struct vcpu *vcpu)
 {
 	const struct timespec longest = {.tv_nsec = (long)time_to_wait(vcpu)};
-	int wake = move_high(syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
+	int wake = kvm_raw_move_high((int)syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
 	int signals = open_signals(vcpu);
 	/* A descriptor of -1 is passed over. */
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = wake, .events = POLLIN}};

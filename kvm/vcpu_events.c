@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kvm/ioctl_table.h"
+#include "kvm/irqchip/irqchip.h"
 #include "vcpu/x86/lapic.h"
 
 static struct x86_event make_event(u8 vector, bool has_code, u32 code)
@@ -94,8 +95,11 @@ long do_interrupt(struct ioctl_call *call)
 
 	if (irq->irq >= KVM_NR_INTERRUPTS)
 		return -EINVAL;
-	if (call->vm->has_irqchip)
+	if (call->vm->irqchip->has_chips)
 		return -ENXIO;
+	/* With local APICs of ours the program is the 8259: one at a time. */
+	if (call->vm->has_irqchip && call->vcpu->cpu->interrupt.pending)
+		return -EEXIST;
 	call->vcpu->cpu->interrupt = make_event((u8)irq->irq, false, 0);
 	return 0;
 }

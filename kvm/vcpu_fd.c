@@ -25,6 +25,7 @@ static void vcpu_init(struct vcpu *vcpu, struct vm *vm, u32 id)
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_mutex_init(&vcpu->wake_lock, NULL);
 	vcpu->wake_fd = -1;
+	vcpu->ended_vector = -1;
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu->owner = vcpu;

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "kvm/ioctl_table.h"
+#include "kvm/irqchip/irqchip.h"
 #include "vcpu/x86/lapic.h"
 
 static u64 now_ns(void)
@@ -26,6 +27,8 @@ static void wake(struct x86_cpu *cpu)
 const struct x86_machine_ops vm_machine_ops = {
 	.now_ns = now_ns,
 	.wake = wake,
+	.acknowledge_extint = irqchip_acknowledge_pic,
+	.eoi = irqchip_eoi,
 };
 
 /* Without KVM_X2APIC_API_USE_32BIT_IDS the id has the place it has in an xAPIC. */

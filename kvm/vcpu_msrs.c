@@ -40,9 +40,11 @@ struct feature_msr {
 #define MSR_IA32_TSC		   0x10
 #define MSR_IA32_UCODE_REV	   0x8b
 #define MSR_IA32_ARCH_CAPABILITIES 0x10a
+#define MSR_IA32_PERF_CAPABILITIES 0x345
 
 static const struct feature_msr feature_msrs[] = {
 	{MSR_IA32_ARCH_CAPABILITIES, 0},
+	{MSR_IA32_PERF_CAPABILITIES, 0}, /* no counters */
 	{MSR_IA32_UCODE_REV, 0x100000000ull},
 };
 

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/trace.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/irqchip/irqchip.h"
 #include "kvm/vm_clock.h"
 #include "kvm/vm_coalesced.h"
 #include "vcpu/x86/flags.h"
@@ -139,7 +140,8 @@ static int page_in(struct vcpu *vcpu)
 	msr_answer_in(vcpu);
 	pio_answer_in(vcpu);
 	vcpu_hypercall_answered(vcpu);
-	vcpu->cpu->want_irq_window = vcpu->run->request_interrupt_window && !vcpu->vm->has_irqchip;
+	vcpu->cpu->want_irq_window =
+		vcpu->run->request_interrupt_window && !vcpu->vm->irqchip->has_chips;
 	return 0;
 }
 
@@ -149,7 +151,7 @@ static bool ready_for_interrupt(const struct vcpu *vcpu)
 {
 	const struct x86_cpu *cpu = vcpu->cpu;
 
-	if (vcpu->vm->has_irqchip)
+	if (vcpu->vm->irqchip->has_chips)
 		return true;
 	return (cpu->rflags & X86_EFLAGS_IF) && !cpu->sti_shadow && !cpu->ss_shadow &&
 	       !cpu->interrupt.pending && !cpu->exception.pending;
@@ -183,6 +185,19 @@ static enum turn leave(struct vcpu *vcpu, u32 reason)
 	return TURN_RETURN;
 }
 
+/* Our own interrupt controllers, one element after the other. */
+static bool irqchip_io(struct vcpu *vcpu)
+{
+	const struct x86_pio *pio = &vcpu->cpu->pio;
+
+	for (u32 i = 0; i < pio->count; i++) {
+		if (!irqchip_port(vcpu->vm, pio->port, pio->size, !pio->is_in,
+				  pio->data + i * pio->size))
+			return false;
+	}
+	return true;
+}
+
 static bool coalesce_io(struct vcpu *vcpu)
 {
 	const struct x86_pio *pio = &vcpu->cpu->pio;
@@ -192,7 +207,19 @@ static bool coalesce_io(struct vcpu *vcpu)
 					      .count = pio->count,
 					      .data = pio->data};
 
-	return !pio->is_in && vm_coalesce(vcpu->vm, &write);
+	return vm_coalesce(vcpu->vm, &write);
+}
+
+/* Who answers before the program does. */
+static bool device_io(struct vcpu *vcpu)
+{
+	const struct x86_pio *pio = &vcpu->cpu->pio;
+
+	if (irqchip_io(vcpu))
+		return true;
+	return !pio->is_in &&
+	       (ioeventfd_write(vcpu->vm, true, pio->port, pio->size, pio->count, pio->data) ||
+		coalesce_io(vcpu));
 }
 
 static enum turn exit_io(struct vcpu *vcpu)
@@ -200,7 +227,7 @@ static enum turn exit_io(struct vcpu *vcpu)
 	const struct x86_pio *pio = &vcpu->cpu->pio;
 	struct kvm_run *run = vcpu->run;
 
-	if (coalesce_io(vcpu))
+	if (device_io(vcpu))
 		return TURN_AGAIN;
 	run->io.direction = pio->is_in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = pio->size;
@@ -277,7 +304,16 @@ static bool coalesce_mmio(struct vcpu *vcpu, const struct x86_mmio_frag *frag)
 	const struct coalesced_write write = {
 		.addr = frag->gpa, .bytes = frag->len, .count = 1, .data = frag->data};
 
-	return frag->is_write && vm_coalesce(vcpu->vm, &write);
+	return vm_coalesce(vcpu->vm, &write);
+}
+
+static bool device_mmio(struct vcpu *vcpu, struct x86_mmio_frag *frag)
+{
+	if (irqchip_mmio(vcpu->vm, frag->gpa, frag->len, frag->is_write, frag->data))
+		return true;
+	return frag->is_write &&
+	       (ioeventfd_write(vcpu->vm, false, frag->gpa, frag->len, 1, frag->data) ||
+		coalesce_mmio(vcpu, frag));
 }
 
 static enum turn exit_mmio(struct vcpu *vcpu)
@@ -287,7 +323,7 @@ static enum turn exit_mmio(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	trace_mmio(frag->is_write ? MMIO_WRITE : MMIO_READ_UNSATISFIED, frag);
-	if (coalesce_mmio(vcpu, frag))
+	if (device_mmio(vcpu, frag))
 		return TURN_AGAIN;
 	run->mmio.phys_addr = frag->gpa;
 	run->mmio.len = frag->len;
@@ -339,6 +375,14 @@ static enum turn exit_debug(struct vcpu *vcpu)
 		.dr7 = debug->dr7,
 	};
 	return leave(vcpu, KVM_EXIT_DEBUG);
+}
+
+/* The program's I/O APIC hears of the end of an interrupt. */
+static enum turn exit_eoi(struct vcpu *vcpu)
+{
+	vcpu->run->eoi.vector = (u8)vcpu->ended_vector;
+	vcpu->ended_vector = -1;
+	return leave(vcpu, KVM_EXIT_IOAPIC_EOI);
 }
 
 static enum turn exit_interrupted(struct vcpu *vcpu, long *ret)
@@ -401,7 +445,7 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 	case X86_EXIT_SHUTDOWN:
 		return leave(vcpu, KVM_EXIT_SHUTDOWN);
 	case X86_EXIT_INTR:
-		return exit_interrupted(vcpu, ret);
+		return vcpu->ended_vector < 0 ? exit_interrupted(vcpu, ret) : exit_eoi(vcpu);
 	case X86_EXIT_IRQ_WINDOW:
 		return leave(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case X86_EXIT_EMULATION:
@@ -484,6 +528,11 @@ static long run_until_exit(struct vcpu *vcpu)
 	if (unlikely(vcpu->has_signal_mask && vcpu_signal_pending(vcpu))) {
 		exit_interrupted(vcpu, &ret);
 		return ret;
+	}
+	/* From a run that was over before it could say so. */
+	if (unlikely(vcpu->ended_vector >= 0)) {
+		exit_eoi(vcpu);
+		return 0;
 	}
 	while (run_turn(vcpu, &ret) == TURN_AGAIN)
 		continue;

@@ -20,6 +20,8 @@
 #define KVM_MAX_VCPU_IDS 4096u
 #define VCPU_MMAP_BYTES	 (3 * PAGE_SIZE) /* kvm_run, PIO data, coalesced MMIO */
 
+struct irqchip; /* irqchip/irqchip.h */
+
 struct vcpu {
 	pthread_mutex_t lock; /* one ioctl at a time, KVM_RUN included */
 	struct vm *vm;
@@ -33,6 +35,7 @@ struct vcpu {
 	sigset_t signal_mask; /* KVM_SET_SIGNAL_MASK: in force during KVM_RUN */
 	sigset_t wait_mask;   /* during KVM_RUN: what the program keeps blocked */
 
+	int ended_vector;	/* for KVM_EXIT_IOAPIC_EOI, -1: none */
 	u32 clock_version;	/* of the entry in the guest's memory, vcpu_pv.c */
 	bool guest_was_stopped; /* KVM_KVMCLOCK_CTRL */
 	u64 last_run_delay;	/* of the thread, ns, when the guest was last told */
@@ -72,7 +75,8 @@ struct vm {
 	u32 refs;
 	u32 generation; /* of the process: a child of fork finds another */
 	pthread_mutex_t lock;
-	bool has_irqchip;
+	bool has_irqchip; /* local APICs are ours */
+	struct irqchip *irqchip;
 	bool exit_on_emulation_failure; /* also of user code, which else gets #UD */
 	bool halts_without_exit;	/* KVM_X86_DISABLE_EXITS_HLT */
 	bool x2apic_ids_32bit;		/* KVM_GET_LAPIC, KVM_SET_LAPIC and messages */

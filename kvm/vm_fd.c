@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "kvm/ioctl_table.h"
+#include "kvm/irqchip/irqchip.h"
 #include "kvm/params.h"
 #include "kvm/stats.h"
 #include "kvm/user_copy.h"
@@ -98,6 +99,24 @@ bool vm_is_foreign(const struct vm *vm)
 
 /* ---- life -------------------------------------------------------------------- */
 
+/* Those that can fail; all or none. */
+static int init_parts(struct vm *vm)
+{
+	int ret = vm_coalesced_create(vm);
+
+	if (ret)
+		return ret;
+	vm->irqchip = mmu_host_alloc(sizeof(*vm->irqchip));
+	ret = vm->irqchip ? kvm_mmu_init_vm(&vm->kvm) : -ENOMEM;
+	if (ret) {
+		mmu_host_free(vm->irqchip);
+		vm_coalesced_destroy(vm);
+		return ret;
+	}
+	vm_irqchip_start(vm);
+	return 0;
+}
+
 static struct vm *vm_alloc(u64 type)
 {
 	/* Not mmu_host_alloc(): the MMU's locks want a cache line of their own. */
@@ -106,12 +125,7 @@ static struct vm *vm_alloc(u64 type)
 	if (!vm)
 		return NULL;
 	memset(vm, 0, sizeof(*vm));
-	if (vm_coalesced_create(vm)) {
-		free(vm);
-		return NULL;
-	}
-	if (kvm_mmu_init_vm(&vm->kvm)) {
-		vm_coalesced_destroy(vm);
+	if (init_parts(vm)) {
 		free(vm);
 		return NULL;
 	}
@@ -131,11 +145,13 @@ static void vm_destroy(struct vm *vm)
 {
 	list_del(vm);
 	kvm_stats_collect(vm);
+	vm_irqchip_end(vm);
 	for (u32 i = 0; i < vm->nr_vcpus; i++)
 		vcpu_destroy(vm->vcpu[i]);
 	kvm_mmu_uninit_vm(&vm->kvm);
 	vm_coalesced_destroy(vm);
 	vm_clock_end(vm);
+	mmu_host_free(vm->irqchip);
 	vm_msr_filter_destroy(vm);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);
@@ -191,16 +207,6 @@ long do_create_vcpu(struct ioctl_call *call)
 	if (call->arg >= nr_vcpu_ids(vm))
 		return -EINVAL;
 	return vcpu_create(vm, (u32)call->arg);
-}
-
-long do_create_irqchip(struct ioctl_call *call)
-{
-	if (call->vm->has_irqchip)
-		return -EEXIST;
-	if (call->vm->nr_vcpus)
-		return -EINVAL;
-	call->vm->has_irqchip = true;
-	return 0;
 }
 
 long do_set_boot_cpu_id(struct ioctl_call *call)

@@ -85,6 +85,15 @@ static void add_memory(struct fixture *f)
 	assert_int_equal(ioctl_errno(f->vm, KVM_SET_USER_MEMORY_REGION, &region), 0);
 }
 
+void fixture_attach(struct fixture *f)
+{
+	add_memory(f);
+	f->vcpu = ioctl(f->vm, KVM_CREATE_VCPU, 0);
+	assert_true(f->vcpu >= 0);
+	f->run = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->vcpu, 0);
+	assert_ptr_not_equal(f->run, MAP_FAILED);
+}
+
 static int setup(void **state, bool irqchip, unsigned long type)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
@@ -95,11 +104,7 @@ static int setup(void **state, bool irqchip, unsigned long type)
 	assert_true(f->vm >= 0);
 	if (irqchip)
 		assert_int_equal(ioctl(f->vm, KVM_CREATE_IRQCHIP), 0);
-	add_memory(f);
-	f->vcpu = ioctl(f->vm, KVM_CREATE_VCPU, 0);
-	assert_true(f->vcpu >= 0);
-	f->run = mmap(NULL, RUN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, f->vcpu, 0);
-	assert_ptr_not_equal(f->run, MAP_FAILED);
+	fixture_attach(f);
 	*state = f;
 	return 0;
 }

@@ -33,6 +33,8 @@ int fixture_setup_irqchip(void **state);
 /* Its memory may be private (KVM_X86_SW_PROTECTED_VM). */
 int fixture_setup_private(void **state);
 int fixture_teardown(void **state);
+/* Memory and a vCPU for a VM of the test's own making in f->vm. */
+void fixture_attach(struct fixture *f);
 
 /* Put @bytes at FIXTURE_CODE and start there, in real mode with flat bases. */
 void fixture_load(struct fixture *f, const uint8_t *code, size_t bytes);

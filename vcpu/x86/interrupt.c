@@ -322,14 +322,22 @@ static void deliver(struct x86_cpu *cpu, u8 vector)
 	x86_code_changed(cpu);
 }
 
+static bool has_extint(const struct x86_cpu *cpu)
+{
+	return unlikely(atomic_observe(&cpu->machine->extint)) && x86_lapic_passes_extint(cpu);
+}
+
 /* As KVM does: what the APIC gives up is held until its delivery has succeeded. */
 static void fetch_interrupt(struct x86_cpu *cpu)
 {
-	int vector = x86_lapic_highest(cpu);
+	int vector = has_extint(cpu) ? cpu->machine->ops->acknowledge_extint(cpu) : -1;
 
-	if (vector < 0)
-		return;
-	x86_lapic_accept(cpu, (u8)vector);
+	if (vector < 0) {
+		vector = x86_lapic_highest(cpu);
+		if (vector < 0)
+			return;
+		x86_lapic_accept(cpu, (u8)vector);
+	}
 	cpu->interrupt = (struct x86_event){.pending = true, .vector = (u8)vector};
 }
 
@@ -339,7 +347,9 @@ bool x86_would_wake(struct x86_cpu *cpu)
 		return true;
 	if (!(cpu->rflags & X86_EFLAGS_IF))
 		return false;
-	return cpu->interrupt.pending || (cpu->lapic && x86_lapic_highest(cpu) >= 0);
+	if (cpu->interrupt.pending)
+		return true;
+	return cpu->lapic && (has_extint(cpu) || x86_lapic_highest(cpu) >= 0);
 }
 
 bool x86_cpu_wakes(struct x86_cpu *cpu)
@@ -366,7 +376,8 @@ bool x86_take_interrupt(struct x86_cpu *cpu)
 	}
 	if (!x86_interrupts_open(cpu) || (cpu->debug.control & X86_DEBUG_BLOCK_IRQ))
 		return false;
-	if (cpu->lapic && atomic_peek(&cpu->lapic->irr_pending) && !cpu->interrupt.pending)
+	if (cpu->lapic && !cpu->interrupt.pending &&
+	    (atomic_peek(&cpu->lapic->irr_pending) || has_extint(cpu)))
 		fetch_interrupt(cpu);
 	if (unlikely(cpu->interrupt.pending)) {
 		deliver(cpu, cpu->interrupt.vector);

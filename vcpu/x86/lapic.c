@@ -129,6 +129,22 @@ void x86_lapic_raise(struct x86_cpu *cpu, u8 vector, bool level)
 	notify(cpu);
 }
 
+/* SDM vol. 3, 11.8: LINT0 as a wire, or no APIC in the way. */
+bool x86_lapic_passes_extint(const struct x86_cpu *cpu)
+{
+	u32 lint0 = atomic_peek(x86_lapic_reg(cpu, X86_LAPIC_LVT_LINT0));
+
+	if (!(atomic_peek(&cpu->apic_base) & X86_APIC_BASE_ENABLE))
+		return true;
+	return !(lint0 & X86_LVT_MASKED) && ((lint0 >> 8) & 7) == X86_DELIVER_EXTINT;
+}
+
+void x86_lapic_notify_extint(struct x86_cpu *cpu)
+{
+	if (cpu->lapic && x86_lapic_passes_extint(cpu))
+		notify(cpu);
+}
+
 static void raise_event(struct x86_cpu *cpu, enum x86_lapic_event event)
 {
 	atomic_or(&cpu->lapic->events, (u32)event);

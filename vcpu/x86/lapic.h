@@ -164,6 +164,10 @@ void x86_lapic_load(struct x86_cpu *cpu, const u32 regs[X86_LAPIC_WORDS]);
 unsigned int x86_lapic_send(struct kvm *kvm, const struct x86_irq_msg *msg);
 /* To this CPU alone. @level and @vector as in a message. */
 void x86_lapic_raise(struct x86_cpu *cpu, u8 vector, bool level);
+/* From any thread: machine->extint is up, which may concern this CPU. */
+void x86_lapic_notify_extint(struct x86_cpu *cpu);
+/* Does the 8259's line get through to this CPU? */
+bool x86_lapic_passes_extint(const struct x86_cpu *cpu);
 /* An interrupt of the APIC itself, by its entry in the local vector table. */
 void x86_lapic_raise_lvt(struct x86_cpu *cpu, enum x86_lapic_reg lvt);
 

@@ -27,6 +27,8 @@ struct x86_cpu;
 struct x86_machine_ops {
 	u64 (*now_ns)(void);		   /* a clock that only goes forward */
 	void (*wake)(struct x86_cpu *cpu); /* it may sleep: it has a reason to run */
+	/* A CPU takes the 8259's interrupt: its vector, -1 when it is gone. */
+	int (*acknowledge_extint)(struct x86_cpu *cpu);
 	/* A level-triggered interrupt has ended; NULL: nobody wants to know. */
 	void (*eoi)(struct x86_cpu *cpu, u8 vector);
 };
@@ -59,6 +61,7 @@ enum x86_msr_reason {
 
 struct x86_machine {
 	const struct x86_machine_ops *ops; /* needed by local APICs only */
+	bool extint;			   /* the 8259 asks for attention */
 	u64 apic_bus_ns;		   /* one tick of the APIC timer */
 	bool x2apic_literal_255;	   /* device messages to id 255 mean that CPU, not all */
 	u32 boot_cpu_id;
