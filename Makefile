@@ -10,14 +10,13 @@ export PYTHONDONTWRITEBYTECODE := 1
 BUILD_release  := build
 BUILD_debug    := build-debug
 BUILD_asan     := build-asan
-BUILD_ubsan    := build-ubsan
 BUILD_tsan     := build-tsan
 BUILD_permuted := build-permuted
 
 OPTIONS_release  := --buildtype=release -Ddebug=true
 OPTIONS_debug    := --buildtype=debug -Ddebug_checks=true --werror
-OPTIONS_asan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=address --werror
-OPTIONS_ubsan    := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=undefined --werror
+OPTIONS_asan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=address,undefined \
+                    --werror
 # GCC warns that ThreadSanitizer does not model fences; where one orders plain data, code says so.
 OPTIONS_tsan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=thread \
                     -Dc_args=-Wno-tsan --werror
@@ -25,10 +24,10 @@ OPTIONS_permuted := --buildtype=debugoptimized -Ddebug_checks=true -Dpermuted=tr
 
 BUILD := $(BUILD_$(MODE))
 ifeq ($(BUILD),)
-$(error MODE=$(MODE) is unknown; use release, debug, asan, ubsan, tsan or permuted)
+$(error MODE=$(MODE) is unknown; use release, debug, asan, tsan or permuted)
 endif
 
-MODES := release debug asan ubsan tsan permuted
+MODES := release debug asan tsan permuted
 
 .PHONY: all build run test test-long hw mutants bench fuzz-cpu format check help clean
 
@@ -110,6 +109,6 @@ help:
 	@echo 'make clean      remove the build directories; .cache (unpacked kernel source) stays'
 	@echo 'make help       this text'
 	@echo
-	@echo 'MODE=release|debug|asan|ubsan|tsan|permuted  for make and make run; each has its own'
+	@echo 'MODE=release|debug|asan|tsan|permuted  for make and make run; each has its own'
 	@echo '                directory: build, build-debug, build-asan, ...'
 	@echo 'Missing Debian packages are named and installed with apt-get (as root, or by sudo).'

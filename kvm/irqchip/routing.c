@@ -206,9 +206,12 @@ static bool conflicts(u8 *seen, const struct kvm_irq_routing_entry *entry)
 {
 	const u8 message = 0x80;
 	bool is_message = entry->type == KVM_IRQ_ROUTING_MSI;
-	u8 bit = is_message ? message : (u8)(1u << entry->u.irqchip.irqchip);
-	bool conflict = (*seen & (bit | message)) || (is_message && *seen);
+	u8 bit = message;
+	bool conflict;
 
+	if (!is_message)
+		bit = (u8)(1u << entry->u.irqchip.irqchip);
+	conflict = (*seen & (bit | message)) || (is_message && *seen);
 	*seen |= bit;
 	return conflict;
 }

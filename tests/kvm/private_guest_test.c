@@ -9,6 +9,7 @@
 #include <linux/kvm_para.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -270,7 +271,7 @@ static void prefault_of_what_has_no_memory_fails(void **state)
 
 #define MANY_BYTES (64ul << 20)
 
-static volatile sig_atomic_t alarms;
+static atomic_int alarms;
 
 static void count_alarm(int sig)
 {
