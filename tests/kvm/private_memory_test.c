@@ -63,7 +63,7 @@ static const struct create_row create_rows[] = {
 	{0, 0, EINVAL},		 {1, 0, EINVAL},     {PAGE - 1, 0, EINVAL},
 	{PAGE + 1, 0, EINVAL},	 {PAGE, 1, EINVAL},  {PAGE, 1ull << 63, EINVAL},
 	{1ull << 63, 0, EINVAL}, {-PAGE, 0, EINVAL}, {PAGE, 0, 0},
-	{1ull << 40, 0, 0}, /* no page is there before it is touched */
+	{1ull << 38, 0, 0}, /* no page is there before it is touched */
 	{1ull << 62, 0, ENOMEM},
 };
 
