@@ -4,11 +4,11 @@
 #define KVMU_CLI_CLI_H
 
 #include <stdbool.h>
-
-#include <stdbool.h>
+#include <stddef.h>
 
 /* As env(1) and timeout(1) use them. */
 enum exit_code {
+	EXIT_BAD_SPEC = 2, /* of --inject */
 	EXIT_OWN_FAILURE = 125,
 	EXIT_CANNOT_EXECUTE = 126,
 	EXIT_NOT_FOUND = 127,
@@ -22,6 +22,7 @@ struct wishes {
 	bool stats;
 	const char *trace_events; /* names with commas between; NULL: no trace */
 	const char *trace_file;	  /* absolute; NULL: standard error */
+	const char *failures;	  /* of --inject, with ';' between; NULL: none */
 };
 
 /* Become the program @argv[0]; returns only when that failed, an exit code. */
@@ -30,6 +31,13 @@ int launch(char **argv, const struct wishes *wishes);
 /* The commands; @argv[0] is their name.  Exit codes, where the program was not started. */
 int cmd_run(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+
+/*
+ * --inject: add what one of them says to @all, of @bytes bytes.  False after a
+ * complaint.  The other prints every site; an exit code.
+ */
+bool inject_add(char *all, size_t bytes, const char *spec);
+int inject_print_sites(void);
 
 /* `kvmu explore`; @argv[0] is "explore".  Returns only when it was not started. */
 int cmd_explore(char **argv);

@@ -98,7 +98,8 @@ int launch(char **argv, const struct wishes *wishes)
 		return EXIT_OWN_FAILURE;
 	if (!set_wish("KVMU_STATS", wishes->stats ? "1" : NULL) ||
 	    !set_wish("KVMU_TRACE", wishes->trace_events) ||
-	    !set_wish("KVMU_TRACE_FILE", wishes->trace_file))
+	    !set_wish("KVMU_TRACE_FILE", wishes->trace_file) ||
+	    !set_wish("KVMU_INJECT", wishes->failures))
 		return EXIT_OWN_FAILURE;
 	return start_program(argv);
 }

@@ -54,8 +54,9 @@ void host_reset(u64 tables)
 		host_pages[i] = (struct host_page){.resident = true};
 }
 
-void *mmu_host_alloc_chunk(size_t bytes)
+void *mmu_host_alloc_chunk(enum kvmu_site site, size_t bytes)
 {
+	(void)site;
 	if (nr_chunks == CHUNKS || bytes != PGT_CHUNK_BYTES)
 		return NULL;
 	return chunks[nr_chunks++];
@@ -83,10 +84,11 @@ static char *take_object(size_t bytes)
 /* The size stands before what is handed out. */
 #define OBJECT_HEAD 64u
 
-void *mmu_host_alloc(size_t bytes)
+void *mmu_host_alloc(enum kvmu_site site, size_t bytes)
 {
 	char *object = take_object(bytes + OBJECT_HEAD);
 
+	(void)site;
 	if (!object)
 		return NULL;
 	memcpy(object, &bytes, sizeof(bytes));

@@ -2,18 +2,14 @@
 /*
  * Guest pages on Linux: madvise(2) faults them in as a real access would and
  * answers with an errno in place of a signal; pagemap says what is resident.
- *
- * Raw system calls throughout: the libc functions are interposed, and a change
- * of ours is not a change of the program's.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/bits.h"
+#include "host/sys.h"
 #include "host/touch.h"
 #include "mmu/mmu_host.h"
 
@@ -30,15 +26,15 @@
 static int populate_errno(int err)
 {
 	switch (err) {
-	case EINVAL:
-	case ENOMEM:
-	case EFAULT:
-	case EPERM:
+	case -EINVAL:
+	case -ENOMEM:
+	case -EFAULT:
+	case -EPERM:
 		return -EFAULT;
-	case EAGAIN:
+	case -EAGAIN:
 		return -EINTR;
 	default:
-		return -err;
+		return err;
 	}
 }
 
@@ -47,17 +43,23 @@ static int populate_page(hva_t hva, bool write)
 	int advice = write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
 	hva_t page = align_down(hva, PAGE_SIZE);
 
-	if (likely(syscall(SYS_madvise, page, PAGE_SIZE, advice) == 0))
-		return 0;
-	return populate_errno(errno);
+	return populate_errno((int)host_call(populate, SYS_madvise, page, PAGE_SIZE, advice));
+}
+
+static bool touched(hva_t hva, bool write)
+{
+	return likely(host_touch_enabled()) && !kvmu_inject(SITE_touch) &&
+	       likely(host_touch(hva, write) == 0);
 }
 
 /* A touch is cheaper; populating says why not, which a signal does not. */
 int mmu_host_faultin_page(hva_t hva, bool write)
 {
-	if (likely(host_touch_enabled()) && likely(host_touch(hva, write) == 0))
-		return 0;
-	return populate_page(hva, write);
+	int err = kvmu_inject(SITE_faultin);
+
+	if (unlikely(err))
+		return err;
+	return touched(hva, write) ? 0 : populate_page(hva, write);
 }
 
 /* Documentation/admin-guide/mm/pagemap.rst */
@@ -79,8 +81,8 @@ static bool entries_resident(const u64 *entries, unsigned int nr)
 static bool block_resident(int pagemap, hva_t block)
 {
 	u64 entries[BLOCK_PAGES];
-	long got =
-		syscall(SYS_pread64, pagemap, entries, sizeof(entries), (block >> PAGE_SHIFT) * 8);
+	long got = host_call(pagemap, SYS_pread64, pagemap, entries, sizeof(entries),
+			     (block >> PAGE_SHIFT) * 8);
 
 	return got == (long)sizeof(entries) && entries_resident(entries, BLOCK_PAGES);
 }
@@ -122,11 +124,12 @@ enum pg_level mmu_host_resident_level(hva_t hva, enum pg_level max_level)
 
 	if (max_level == PG_LEVEL_4K)
 		return level;
-	pagemap = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	pagemap = (int)host_call(pagemap, SYS_openat, AT_FDCWD, "/proc/self/pagemap",
+				 O_RDONLY | O_CLOEXEC);
 	if (pagemap < 0)
 		return level;
 	level = resident_level(pagemap, hva, max_level);
-	syscall(SYS_close, pagemap);
+	host_sure(SYS_close, pagemap);
 	return level;
 }
 
@@ -138,7 +141,7 @@ static int copy_hva(void *buf, hva_t hva, u64 bytes, long nr)
 {
 	struct iovec local = {.iov_base = buf, .iov_len = bytes};
 	struct iovec remote = {.iov_base = hva_to_ptr(hva), .iov_len = bytes};
-	long done = syscall(nr, getpid(), &local, 1, &remote, 1, 0);
+	long done = host_call(guest_copy, nr, host_sure(SYS_getpid, 0), &local, 1, &remote, 1, 0);
 
 	return done == (long)bytes ? 0 : -EFAULT;
 }

@@ -12,15 +12,14 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #define _SDT_HAS_SEMAPHORES 1
 #include <sys/sdt.h>
 
 #include "base/atomics.h"
 #include "base/bits.h"
+#include "host/sys.h"
 
 /* ---- static probes --------------------------------------------------------------------- */
 
@@ -76,6 +75,7 @@ static struct {
 	u64 recorded;	 /* events that go to the rings, a bit each */
 	u64 lost_untold; /* by threads that have ended, or got no ring */
 	u32 nr_freed;	 /* rings given back to the system, which may hand them out again */
+	int key_error;	 /* -errno: nobody would say when a thread ends */
 	pthread_key_t key;
 	pthread_once_t once;
 } trace = {.once = PTHREAD_ONCE_INIT};
@@ -96,22 +96,25 @@ static void thread_ends(void *arg)
 
 static void make_key(void)
 {
-	pthread_key_create(&trace.key, thread_ends);
+	trace.key_error = kvmu_inject(SITE_trace_key);
+	if (!trace.key_error)
+		trace.key_error = -pthread_key_create(&trace.key, thread_ends);
 }
 
 /* By system calls of ours: the thread may be anywhere, in malloc for instance. */
 static struct trace_ring *new_ring(void)
 {
-	long map = syscall(SYS_mmap, NULL, sizeof(struct trace_ring), PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0L);
+	long map = host_call(trace_ring, SYS_mmap, 0, sizeof(struct trace_ring),
+			     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			     -1, 0);
 	struct trace_ring *ring;
 
-	if (map == -1)
+	if (map < 0)
 		return NULL;
 	/* Whoever had this memory before is done with it: pairs with free_ring(). */
 	(void)atomic_observe(&trace.nr_freed);
 	ring = hva_to_ptr((hva_t)map);
-	ring->thread.tid = (int)syscall(SYS_gettid);
+	ring->thread.tid = (int)host_sure(SYS_gettid, 0);
 	prctl(PR_GET_NAME, ring->thread.comm);
 	pthread_setspecific(trace.key, ring);
 	ring->next = atomic_peek(&trace.first);
@@ -175,11 +178,14 @@ void kvmu_trace_emit(enum kvmu_trace_event event, const u64 *fields)
 
 /* ---- the reader ------------------------------------------------------------------------------ */
 
-void host_trace_enable(enum kvmu_trace_event event)
+int host_trace_enable(enum kvmu_trace_event event)
 {
 	pthread_once(&trace.once, make_key);
+	if (trace.key_error)
+		return trace.key_error;
 	__atomic_fetch_or(&trace.recorded, BIT_ULL(event), __ATOMIC_RELAXED);
 	atomic_add(semaphores[event], 1);
+	return 0;
 }
 
 void host_trace_disable(void)
@@ -200,7 +206,7 @@ static bool ring_empty(const struct trace_ring *ring)
 static void free_ring(struct trace_ring *ring)
 {
 	atomic_publish(&trace.nr_freed, trace.nr_freed + 1);
-	syscall(SYS_munmap, ring, sizeof(*ring));
+	host_munmap(ring, sizeof(*ring));
 }
 
 /* Only the reader unlinks; threads push at the front meanwhile. */

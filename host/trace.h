@@ -9,6 +9,7 @@
 #ifndef KVMU_HOST_TRACE_H
 #define KVMU_HOST_TRACE_H
 
+#include "base/errno.h"
 #include "base/trace.h"
 
 #define HOST_TRACE_RING_RECORDS 32768u
@@ -28,8 +29,8 @@ struct host_trace_thread {
 	char comm[HOST_TRACE_COMM_BYTES];
 };
 
-/* From now on @event is recorded; once per event. */
-void host_trace_enable(enum kvmu_trace_event event);
+/* From now on @event is recorded; once per event.  0, -EAGAIN, -ENOMEM. */
+int host_trace_enable(enum kvmu_trace_event event) KVMU_MUST_CHECK;
 /* Nothing is recorded any more; what is in the rings stays. */
 void host_trace_disable(void);
 

@@ -5,15 +5,13 @@
  */
 #include "kvm/file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/assert.h"
+#include "host/sys.h"
 #include "kvm/process.h"
 #include "kvm/vm.h"
 #include "mmu/gmem.h"
@@ -37,41 +35,35 @@ static struct {
 
 /* ---- raw calls --------------------------------------------------------------------- */
 
-static long errno_of(long ret)
+void kvm_raw_close(int fd)
 {
-	return ret == -1 ? -errno : ret;
-}
-
-long kvm_raw_close(int fd)
-{
-	return errno_of(syscall(SYS_close, fd));
+	host_sure(SYS_close, fd);
 }
 
 #define HIGH_FD 900
 
 int kvm_raw_dup_high(int fd)
 {
-	return (int)errno_of(syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD));
+	return (int)host_call(dup, SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
 }
 
-int kvm_raw_move_high(int fd)
+int kvm_raw_move_high(long fd)
 {
-	int high = fd < 0 ? -1 : kvm_raw_dup_high(fd);
+	int high = fd < 0 ? -1 : kvm_raw_dup_high((int)fd);
 
 	if (high < 0)
-		return fd;
-	kvm_raw_close(fd);
+		return (int)fd;
+	kvm_raw_close((int)fd);
 	return high;
 }
 
-long kvm_raw_mmap_shared(int fd, u64 bytes)
+int kvm_raw_map_shared(int fd, u64 bytes, void **view)
 {
-	return errno_of(syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L));
-}
+	long at = host_call(shared_map, SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			    0);
 
-long kvm_raw_munmap(void *addr, u64 bytes)
-{
-	return errno_of(syscall(SYS_munmap, addr, bytes));
+	*view = at < 0 ? NULL : hva_to_ptr((hva_t)at);
+	return at < 0 ? (int)at : 0;
 }
 
 /* ---- file objects --------------------------------------------------------------------- */
@@ -88,7 +80,7 @@ void kvm_file_pool_unlock(void)
 
 static void grow_pool_locked(void)
 {
-	struct kvm_file *files = mmu_host_alloc(POOL_FILES * sizeof(*files));
+	struct kvm_file *files = mmu_host_alloc(SITE_file, POOL_FILES * sizeof(*files));
 
 	for (unsigned int i = 0; files && i < POOL_FILES; i++) {
 		files[i].next_free = pool.free;
@@ -126,7 +118,7 @@ void kvm_file_put(struct kvm_file *file)
 	if (atomic_drop(&file->refs))
 		return;
 	if (file->view)
-		kvm_raw_munmap(file->view, file->view_bytes);
+		host_munmap(file->view, file->view_bytes);
 	file_free(file);
 	/* A child of fork has a copy of the descriptor, but the file is its parent's. */
 	if (gmem && !vm_is_foreign(vm))
@@ -153,7 +145,7 @@ static struct kvm_file **fd_slot_alloc(unsigned int fd)
 
 	if (fd >= NR_LEAVES * LEAF_FDS || fd_slot(fd))
 		return fd_slot(fd);
-	fresh = mmu_host_alloc(sizeof(*fresh));
+	fresh = mmu_host_alloc(SITE_file, sizeof(*fresh));
 	if (!fresh)
 		return NULL;
 	if (!__atomic_compare_exchange_n(&leaves[fd >> LEAF_LG2], &none, fresh, false,
@@ -188,22 +180,22 @@ static bool file_is_at(const struct kvm_file *file, int fd)
 {
 	struct stat st;
 
-	/* Raw: fstat is a candidate for interposition, and must not set the program's errno. */
-	if (syscall(SYS_fstat, fd, &st) < 0)
-		return false;
+	long err = host_call(fstat, SYS_fstat, fd, &st);
+
+	/* Where the kernel cannot tell, what the table says is still the best guess. */
+	if (err < 0)
+		return err != -EBADF;
 	return st.st_dev == file->dev && st.st_ino == file->ino;
 }
 
 struct kvm_file *kvm_file_get_checked(int fd)
 {
 	struct kvm_file *file = kvm_file_get(fd);
-	int saved = errno;
 
 	if (!file || file_is_at(file, fd))
 		return file;
 	kvm_file_put(file);
 	kvm_file_forget(fd);
-	errno = saved;
 	return NULL;
 }
 
@@ -253,14 +245,14 @@ int kvm_memfd_create(const char *name, u64 bytes, unsigned int flags)
 	unsigned int mfd = MFD_ALLOW_SEALING | (flags & KVM_MEMFD_CLOEXEC ? MFD_CLOEXEC : 0);
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL |
 		    (flags & KVM_MEMFD_EMPTY ? F_SEAL_WRITE : 0);
-	int fd = (int)errno_of(syscall(SYS_memfd_create, name, mfd));
+	int fd = (int)host_call(memfd, SYS_memfd_create, name, mfd);
 	long ret;
 
 	if (fd < 0)
 		return fd;
-	ret = errno_of(syscall(SYS_ftruncate, fd, bytes));
+	ret = host_call(memfd_setup, SYS_ftruncate, fd, bytes);
 	if (ret == 0)
-		ret = errno_of(syscall(SYS_fcntl, fd, F_ADD_SEALS, seals));
+		ret = host_call(memfd_setup, SYS_fcntl, fd, F_ADD_SEALS, seals);
 	if (ret == 0)
 		return fd;
 	kvm_raw_close(fd);
@@ -272,7 +264,7 @@ struct kvm_file *kvm_file_reserve(int fd)
 	struct kvm_file *file;
 	struct stat st;
 
-	if (!fd_slot_alloc((unsigned int)fd) || syscall(SYS_fstat, fd, &st) < 0)
+	if (!fd_slot_alloc((unsigned int)fd) || host_call(fstat, SYS_fstat, fd, &st) < 0)
 		return NULL;
 	file = file_alloc();
 	if (!file)

@@ -87,12 +87,11 @@ void kvm_file_pool_unlock(void);
 
 /* ---- system calls on our own behalf, never interposed; result or -errno ---------- */
 
-long kvm_raw_close(int fd);
+void kvm_raw_close(int fd);
 /* A second number for @fd, away from the low ones that programs expect to get; -errno. */
 int kvm_raw_dup_high(int fd);
-/* @fd itself goes there, if it can; -1 stays -1. */
-int kvm_raw_move_high(int fd);
-long kvm_raw_mmap_shared(int fd, u64 bytes); /* address or -errno */
-long kvm_raw_munmap(void *addr, u64 bytes);
+/* @fd itself goes there, if it can; -errno stays. */
+int kvm_raw_move_high(long fd);
+int kvm_raw_map_shared(int fd, u64 bytes, void **view); /* 0 or -errno */
 
 #endif

@@ -6,11 +6,11 @@
  * What the program holds is an empty memfd of the right size, sealed against
  * writing: the memory itself has no descriptor at all.
  */
+#include "host/sys.h"
 #include "mmu/gmem.h"
 
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kvm/guest_memfd.h"
@@ -62,7 +62,7 @@ struct kvm_file *guest_memfd_get(const struct vm *vm, int fd, int *err)
 
 	*err = -EINVAL;
 	if (!file) {
-		if (syscall(SYS_fcntl, fd, F_GETFD) == -1)
+		if (host_sure(SYS_fcntl, fd, F_GETFD) < 0)
 			*err = -EBADF;
 		return NULL;
 	}

@@ -38,7 +38,7 @@ static void release_all(struct kvm_host_change *change)
 	for (u32 i = 0; i < change->nr; i++)
 		vm_put(change->vms[i]);
 	if (change->vms != change->inline_vms)
-		free(change->vms);
+		mmu_host_free(change->vms);
 	change->nr = 0;
 	change->vms = change->inline_vms;
 }
@@ -66,7 +66,7 @@ static void collect_all(struct kvm_host_change *change)
 
 	while (!collect(change, room)) {
 		room = vm_count() + KVM_CHANGE_INLINE_VMS;
-		change->vms = malloc(room * sizeof(change->vms[0]));
+		change->vms = mmu_host_alloc(SITE_host_change, room * sizeof(change->vms[0]));
 		if (!change->vms) {
 			change->vms = change->inline_vms;
 			vm_for_each(kill_one, NULL);
@@ -108,6 +108,11 @@ void kvm_api_start(void)
 {
 	kvm_process_adopt();
 	kvm_params_start();
+}
+
+void kvm_api_adopt(void)
+{
+	kvm_process_adopt();
 }
 
 bool kvm_api_has_vms(void)

@@ -12,6 +12,8 @@
 
 /* Once, before anything else. */
 void kvm_api_start(void);
+/* What comes is this process's: a child that nobody could tell says so before it opens KVM. */
+void kvm_api_adopt(void);
 
 /* open("/dev/kvm"): a descriptor or -errno. */
 int kvm_api_open(bool cloexec) KVMU_MUST_CHECK;

@@ -2,17 +2,16 @@
 /* See process.h. */
 #include "kvm/process.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "host/sys.h"
 
 static long own_pid;
 
 void kvm_process_adopt(void)
 {
-	own_pid = syscall(SYS_getpid);
+	own_pid = host_sure(SYS_getpid, 0);
 }
 
 bool kvm_process_is_own(void)
 {
-	return syscall(SYS_getpid) == own_pid;
+	return host_sure(SYS_getpid, 0) == own_pid;
 }

@@ -11,10 +11,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "host/sys.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/kvm_api.h"
 #include "kvm/process.h"
@@ -227,7 +227,7 @@ static int reopen_read_only(int fd)
 	int again;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	again = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	again = (int)host_call(stats_reopen, SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (again < 0)
 		return fd;
 	kvm_raw_close(fd);
@@ -251,22 +251,22 @@ static long create(struct ioctl_call *call, const struct stat_set *set, const ch
 {
 	u64 bytes = header_of(set).data_offset + data_bytes(set);
 	int fd = kvm_memfd_create("kvm-stats", bytes, true);
-	long view;
+	void *view;
 	int ret;
 
 	if (fd < 0)
 		return fd;
-	view = kvm_raw_mmap_shared(fd, bytes);
-	if (view < 0 && view > -4096) {
+	ret = kvm_raw_map_shared(fd, bytes, &view);
+	if (ret) {
 		kvm_raw_close(fd);
-		return view;
+		return ret;
 	}
-	write_static_part(hva_to_ptr((hva_t)view), set, id);
+	write_static_part(view, set, id);
 	fd = reopen_read_only(fd);
-	ret = install(call, fd, hva_to_ptr((hva_t)view), bytes);
+	ret = install(call, fd, view, bytes);
 	if (ret >= 0)
 		return ret;
-	kvm_raw_munmap(hva_to_ptr((hva_t)view), bytes);
+	host_munmap(view, bytes);
 	kvm_raw_close(fd);
 	return ret;
 }

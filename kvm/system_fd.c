@@ -2,12 +2,10 @@
 /* The /dev/kvm descriptor and its simplest calls (api.rst 4.1 - 4.5). */
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/mman.h>
-#include <errno.h>
-#include <unistd.h>
 
 #include "base/bits.h"
+#include "host/sys.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/kvm_api.h"
 #include "kvm/params.h"
@@ -64,11 +62,11 @@ static bool is_kvm_module(const char *rest)
 static int open_param(const char *path, const char *value, bool cloexec)
 {
 	size_t bytes = strlen(value);
-	long fd = syscall(SYS_memfd_create, path, cloexec ? MFD_CLOEXEC : 0);
+	long fd = host_call(memfd, SYS_memfd_create, path, cloexec ? MFD_CLOEXEC : 0);
 
 	if (fd < 0)
-		return -errno;
-	if (syscall(SYS_pwrite64, fd, value, bytes, 0L) == (long)bytes)
+		return (int)fd;
+	if (host_call(memfd_setup, SYS_pwrite64, fd, value, bytes, 0) == (long)bytes)
 		return (int)fd;
 	kvm_raw_close((int)fd);
 	return -EIO;

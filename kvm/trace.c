@@ -15,12 +15,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/atomics.h"
 #include "base/bits.h"
+#include "host/sys.h"
 #include "host/trace.h"
 #include "kvm/file.h"
 #include "kvm/kvm_api.h"
@@ -55,17 +55,17 @@ static struct {
 
 static int open_output(void)
 {
-	long fd = session.path[0] ? syscall(SYS_openat, AT_FDCWD, session.path,
-					    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)
+	long fd = session.path[0] ? host_call(trace_output, SYS_openat, AT_FDCWD, session.path,
+					      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)
 				  : 2;
 	long high;
 
 	if (fd < 0)
 		return -1;
-	high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	high = host_call(trace_output, SYS_fcntl, fd, F_DUPFD_CLOEXEC, HIGH_FD);
 	/* The program may not have that many. */
 	if (high < 0)
-		high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
+		high = host_call(trace_output, SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
 	if (fd != 2)
 		kvm_raw_close((int)fd);
 	return (int)high;
@@ -75,8 +75,8 @@ static bool is_our_output(int fd)
 {
 	struct stat st;
 
-	return fd >= 0 && syscall(SYS_fstat, fd, &st) == 0 && st.st_dev == session.dev &&
-	       st.st_ino == session.ino;
+	return fd >= 0 && host_call(trace_output, SYS_fstat, fd, &st) == 0 &&
+	       st.st_dev == session.dev && st.st_ino == session.ino;
 }
 
 static bool output_ready(void)
@@ -89,7 +89,7 @@ static bool output_ready(void)
 	if (session.fd >= 0 && !session.path[0] && !is_our_output(2))
 		return false;
 	session.fd = open_output();
-	if (session.fd < 0 || syscall(SYS_fstat, session.fd, &st) < 0)
+	if (session.fd < 0 || host_call(trace_output, SYS_fstat, session.fd, &st) < 0)
 		return false;
 	session.dev = st.st_dev;
 	session.ino = st.st_ino;
@@ -103,10 +103,10 @@ static void write_out(void)
 
 	if (session.used && output_ready()) {
 		while (done < session.used) {
-			long n = syscall(SYS_write, session.fd, session.out + done,
-					 session.used - done);
+			long n = host_call(trace_output, SYS_write, session.fd, session.out + done,
+					   session.used - done);
 
-			if (n < 0 && errno != EINTR)
+			if (n < 0 && n != -EINTR)
 				break;
 			done += n > 0 ? (size_t)n : 0;
 		}
@@ -170,17 +170,11 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* The program's signals are not for our thread. */
 static bool create_thread(void)
 {
-	sigset_t all, saved;
 	pthread_t thread;
-	int err;
+	int err = host_thread_create(SITE_trace_thread, &thread, run, NULL);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&thread, NULL, run, NULL);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 	if (!err)
 		pthread_detach(thread);
 	return !err;
@@ -205,12 +199,21 @@ static const struct {
 #define NAME(system, name, nr, fields) {#name, sizeof(#name) - 1},
 	KVMU_TRACE_EVENTS(NAME)};
 
+static void say_no_trace(void)
+{
+	static const char text[] = "kvmu: no trace: threads' ends cannot be watched\n";
+
+	host_sure(SYS_write, 2, text, sizeof(text) - 1);
+}
+
 static void enable_named(const char *name, size_t len)
 {
 	for (u32 i = 0; i < KVMU_TRACE_NR; i++) {
 		if (names[i].len == len && !memcmp(names[i].name, name, len)) {
-			host_trace_enable((enum kvmu_trace_event)i);
-			session.wanted = true;
+			if (host_trace_enable((enum kvmu_trace_event)i))
+				say_no_trace();
+			else
+				session.wanted = true;
 		}
 	}
 }
@@ -231,7 +234,7 @@ static void say_what_was_lost(void)
 {
 	char line[TRACE_LINE_BYTES];
 	int n = snprintf(line, sizeof(line), "# kvmu: process %d: %llu events, %llu lost\n",
-			 (int)syscall(SYS_getpid), (unsigned long long)session.records,
+			 (int)host_sure(SYS_getpid, 0), (unsigned long long)session.records,
 			 (unsigned long long)session.lost);
 
 	if (session.records || session.lost)

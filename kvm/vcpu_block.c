@@ -6,18 +6,16 @@
  * watched through a signalfd that is never read.  The descriptors live as long
  * as one wait: the program sees no strangers among its own.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/bits.h"
 #include "base/trace.h"
+#include "host/sys.h"
 #include "kvm/file.h"
 #include "kvm/vm.h"
 #include "vcpu/x86/lapic.h"
@@ -31,8 +29,8 @@ static int open_signals(const struct vcpu *vcpu)
 
 	memcpy(&want, &vcpu->wait_mask, sizeof(want));
 	want = ~want;
-	return kvm_raw_move_high(
-		(int)syscall(SYS_signalfd4, -1, &want, sizeof(want), SFD_CLOEXEC | SFD_NONBLOCK));
+	return kvm_raw_move_high(host_call(halt_events, SYS_signalfd4, -1, &want, sizeof(want),
+					   SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 static void publish_wake_fd(struct vcpu *vcpu, int fd)
@@ -48,7 +46,7 @@ void vcpu_wake_up(struct vcpu *vcpu)
 
 	pthread_mutex_lock(&vcpu->wake_lock);
 	if (vcpu->wake_fd >= 0)
-		syscall(SYS_write, vcpu->wake_fd, &one, sizeof(one));
+		host_call(halt_wake, SYS_write, vcpu->wake_fd, &one, sizeof(one));
 	pthread_mutex_unlock(&vcpu->wake_lock);
 }
 
@@ -66,9 +64,10 @@ static u64 time_to_wait(const struct vcpu *vcpu)
 static void wait_for_event(struct vcpu *vcpu)
 {
 	const struct timespec longest = {.tv_nsec = (long)time_to_wait(vcpu)};
-	int wake = kvm_raw_move_high((int)syscall(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
+	int wake = kvm_raw_move_high(
+		host_call(halt_events, SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
 	int signals = open_signals(vcpu);
-	/* A descriptor of -1 is passed over. */
+	/* A negative descriptor is passed over. */
 	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
 
 	publish_wake_fd(vcpu, wake);
@@ -78,7 +77,7 @@ static void wait_for_event(struct vcpu *vcpu)
 	 */
 	if (!(atomic_observe(&vcpu->cpu->vcpu.requests) &
 	      ~(u32)(KVM_REQ_TLB_FLUSH | KVM_REQ_DIRTY_RING_SOFT_FULL)))
-		syscall(SYS_ppoll, fds, 2L, &longest, NULL, 8L);
+		host_call(halt_wait, SYS_ppoll, fds, 2, &longest, NULL, 8);
 	publish_wake_fd(vcpu, -1);
 	if (signals >= 0)
 		kvm_raw_close(signals);

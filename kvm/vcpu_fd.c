@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "host/sys.h"
 #include "kvm/file.h"
 #include "kvm/vm.h"
 #include "kvm/vm_clock.h"
@@ -38,7 +39,7 @@ static void vcpu_init(struct vcpu *vcpu, struct vm *vm, u32 id)
 void vcpu_destroy(struct vcpu *vcpu)
 {
 	x86_cpu_destroy(vcpu->cpu);
-	kvm_raw_munmap(vcpu->run, vm_vcpu_file_bytes(vcpu->vm));
+	host_munmap(vcpu->run, vm_vcpu_file_bytes(vcpu->vm));
 	pthread_mutex_destroy(&vcpu->lock);
 	pthread_mutex_destroy(&vcpu->wake_lock);
 	mmu_host_free(vcpu);
@@ -60,21 +61,21 @@ static int create_cpu(struct vm *vm, struct vcpu *vcpu, u32 id)
 
 static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
 {
-	struct vcpu *vcpu = mmu_host_alloc(sizeof(*vcpu));
-	long map;
+	struct vcpu *vcpu = mmu_host_alloc(SITE_vcpu, sizeof(*vcpu));
+	void *run;
 	int ret;
 
 	if (!vcpu)
 		return -ENOMEM;
-	map = kvm_raw_mmap_shared(fd, vm_vcpu_file_bytes(vm));
-	if (map < 0 && map > -4096) {
+	ret = kvm_raw_map_shared(fd, vm_vcpu_file_bytes(vm), &run);
+	if (ret) {
 		mmu_host_free(vcpu);
-		return (int)map;
+		return ret;
 	}
-	vcpu->run = hva_to_ptr((hva_t)map);
+	vcpu->run = run;
 	ret = create_cpu(vm, vcpu, id);
 	if (ret) {
-		kvm_raw_munmap(vcpu->run, vm_vcpu_file_bytes(vm));
+		host_munmap(vcpu->run, vm_vcpu_file_bytes(vm));
 		mmu_host_free(vcpu);
 		return ret;
 	}

@@ -9,12 +9,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <asm/kvm_para.h>
 
+#include "host/sys.h"
 #include "kvm/file.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/vm_clock.h"
@@ -124,14 +124,14 @@ static void update_wall_clock(struct vcpu *vcpu)
 static bool run_delay(u64 *ns)
 {
 	char text[96];
-	long fd =
-		syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	long fd = host_call(steal_time, SYS_openat, AT_FDCWD, "/proc/thread-self/schedstat",
+			    O_RDONLY | O_CLOEXEC);
 	long got;
 	char *second;
 
 	if (fd < 0)
 		return false;
-	got = syscall(SYS_read, fd, text, sizeof(text) - 1);
+	got = host_call(steal_time, SYS_read, fd, text, sizeof(text) - 1);
 	kvm_raw_close((int)fd);
 	if (got <= 0)
 		return false;

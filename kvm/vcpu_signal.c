@@ -10,11 +10,11 @@
  * KVM_SET_SIGNAL_MASK unblocks only for the run stays pending.
  */
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "host/sys.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/kvm_api.h"
 #include "kvm/user_copy.h"
@@ -70,7 +70,7 @@ static TLS_FAST u64 mask_outside;
 static void set_mask(const u64 *mask, u64 *old)
 {
 	/* Not pthread_sigmask(), which leaves the two alone. */
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, old, sizeof(*mask));
+	host_sure(SYS_rt_sigprocmask, SIG_SETMASK, mask, old, sizeof(*mask));
 }
 
 void vcpu_signals_block(void)

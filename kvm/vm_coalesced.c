@@ -8,9 +8,8 @@
  */
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "host/sys.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/kvm_api.h"
 #include "kvm/vm_coalesced.h"
@@ -20,19 +19,19 @@
 int vm_coalesced_create(struct vm *vm)
 {
 	struct vm_coalesced *c = &vm->coalesced;
-	void *page = (void *)syscall(SYS_mmap, NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0L);
+	long page = host_call(coalesced_map, SYS_mmap, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (page == MAP_FAILED)
+	if (page < 0)
 		return -ENOMEM;
-	c->ring = page;
+	c->ring = hva_to_ptr((hva_t)page);
 	pthread_mutex_init(&c->lock, NULL);
 	return 0;
 }
 
 void vm_coalesced_destroy(struct vm *vm)
 {
-	kvm_raw_munmap(vm->coalesced.ring, PAGE_SIZE);
+	host_munmap(vm->coalesced.ring, PAGE_SIZE);
 	pthread_mutex_destroy(&vm->coalesced.lock);
 }
 
@@ -41,10 +40,11 @@ void vm_coalesced_destroy(struct vm *vm)
 /* mremap() of no bytes of a shared mapping makes a second one of the same page. */
 static int lay_over(const struct vm *vm, hva_t at, int prot)
 {
-	if (syscall(SYS_mremap, vm->coalesced.ring, 0L, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
-		    at) == -1)
+	if (host_call(coalesced_map, SYS_mremap, vm->coalesced.ring, 0, PAGE_SIZE,
+		      MREMAP_MAYMOVE | MREMAP_FIXED, at) < 0)
 		return -ENOMEM;
-	if (prot != (PROT_READ | PROT_WRITE) && syscall(SYS_mprotect, at, PAGE_SIZE, prot) == -1)
+	if (prot != (PROT_READ | PROT_WRITE) &&
+	    host_call(coalesced_map, SYS_mprotect, at, PAGE_SIZE, prot) < 0)
 		return -ENOMEM;
 	return 0;
 }

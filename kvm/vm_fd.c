@@ -106,7 +106,7 @@ static int init_parts(struct vm *vm)
 
 	if (ret)
 		return ret;
-	vm->irqchip = mmu_host_alloc(sizeof(*vm->irqchip));
+	vm->irqchip = mmu_host_alloc(SITE_irqchip, sizeof(*vm->irqchip));
 	ret = vm->irqchip ? kvm_mmu_init_vm(&vm->kvm) : -ENOMEM;
 	if (ret) {
 		mmu_host_free(vm->irqchip);
@@ -119,14 +119,13 @@ static int init_parts(struct vm *vm)
 
 static struct vm *vm_alloc(u64 type)
 {
-	/* Not mmu_host_alloc(): the MMU's locks want a cache line of their own. */
-	struct vm *vm = aligned_alloc(_Alignof(struct vm), sizeof(*vm));
+	/* The MMU's locks want a cache line of their own. */
+	struct vm *vm = mmu_host_alloc_aligned(SITE_vm, sizeof(*vm), _Alignof(struct vm));
 
 	if (!vm)
 		return NULL;
-	memset(vm, 0, sizeof(*vm));
 	if (init_parts(vm)) {
-		free(vm);
+		mmu_host_free(vm);
 		return NULL;
 	}
 	pthread_mutex_init(&vm->lock, NULL);
@@ -154,7 +153,7 @@ static void vm_destroy(struct vm *vm)
 	mmu_host_free(vm->irqchip);
 	vm_msr_filter_destroy(vm);
 	pthread_mutex_destroy(&vm->lock);
-	free(vm);
+	mmu_host_free(vm);
 }
 
 void vm_get(struct vm *vm)

@@ -85,7 +85,8 @@ long do_set_msr_filter(struct ioctl_call *call)
 
 	if (bytes < 0)
 		return bytes;
-	filter = mmu_host_alloc(sizeof(*filter) + nr * sizeof(filter->ranges[0]) + (u64)bytes);
+	filter = mmu_host_alloc(SITE_msr_filter,
+				sizeof(*filter) + nr * sizeof(filter->ranges[0]) + (u64)bytes);
 	if (!filter)
 		return -ENOMEM;
 	filter->default_deny = from->flags & KVM_MSR_FILTER_DEFAULT_DENY;

@@ -166,7 +166,7 @@ static void free_nodes(struct attr_node *node)
 static int take_spare_nodes(struct attr_change *change, unsigned int nr)
 {
 	while (nr--) {
-		struct attr_node *node = mmu_host_alloc(sizeof(*node));
+		struct attr_node *node = mmu_host_alloc(SITE_attributes, sizeof(*node));
 
 		if (!node) {
 			free_nodes(change->spare);

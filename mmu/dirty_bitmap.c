@@ -29,8 +29,8 @@ struct kvm_dirty_bitmap *kvm_dirty_bitmap_new(u64 npages, bool all)
 	u64 nr_words = words_for(npages);
 	u64 nr_groups = words_for(nr_words);
 	u64 group_words = words_for(nr_groups);
-	struct kvm_dirty_bitmap *bitmap =
-		mmu_host_alloc(sizeof(*bitmap) + 2 * (nr_words + group_words) * sizeof(u64));
+	struct kvm_dirty_bitmap *bitmap = mmu_host_alloc(
+		SITE_dirty_bitmap, sizeof(*bitmap) + 2 * (nr_words + group_words) * sizeof(u64));
 
 	if (!bitmap)
 		return NULL;

@@ -12,7 +12,7 @@
 
 int kvm_gmem_create(struct kvm *kvm, u64 npages, struct kvm_gmem **out)
 {
-	struct kvm_gmem *gmem = mmu_host_alloc(sizeof(*gmem));
+	struct kvm_gmem *gmem = mmu_host_alloc(SITE_gmem, sizeof(*gmem));
 	int err;
 
 	if (!gmem)
@@ -80,7 +80,7 @@ static int make_room(struct kvm_gmem *gmem)
 
 	if (gmem->nr_bound < gmem->room)
 		return 0;
-	bound = mmu_host_alloc(room * sizeof(bound[0]));
+	bound = mmu_host_alloc(SITE_gmem, room * sizeof(bound[0]));
 	if (!bound)
 		return -ENOMEM;
 	if (gmem->nr_bound)

@@ -30,7 +30,7 @@ void kvm_mmu_try_split_huge_pages(struct kvm *kvm, gfn_t start, gfn_t end)
 	while (!err && start < end) {
 		gfn_t stop = min_u64(end, align_down(start, SPLIT_GFNS) + SPLIT_GFNS);
 
-		err = table_arena_fill(&kvm->arena, &cache, KVM_PGTABLE_CACHE_PAGES);
+		err = kvm_mmu_fill_table_cache(kvm, &cache);
 		if (!err)
 			err = split_some(kvm, start, stop, &cache);
 		start = stop;

@@ -255,7 +255,7 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 static struct kvm_memory_slot *make_slot(const struct kvm_memory_slot *old,
 					 const struct kvm_slot_request *request)
 {
-	struct kvm_memory_slot *slot = mmu_host_alloc(sizeof(*slot));
+	struct kvm_memory_slot *slot = mmu_host_alloc(SITE_memslot, sizeof(*slot));
 
 	if (!slot)
 		return NULL;
@@ -296,7 +296,7 @@ static int prepare_update(struct slot_update *update, const struct kvm_slot_requ
 		if (err)
 			return err;
 	}
-	update->set = mmu_host_alloc(sizeof(*update->set));
+	update->set = mmu_host_alloc(SITE_memslot, sizeof(*update->set));
 	return update->set ? build_set(update) : -ENOMEM;
 }
 
@@ -340,10 +340,11 @@ int kvm_set_memory_region(struct kvm *kvm, const struct kvm_slot_request *reques
 
 int kvm_memslots_init(struct kvm *kvm)
 {
-	struct kvm_memslots *set = mmu_host_alloc(sizeof(*set));
+	struct kvm_memslots *set = mmu_host_alloc(SITE_memslot, sizeof(*set));
 
 	kvm->memslots = set;
-	kvm->slot_by_id = mmu_host_alloc(KVM_USER_MEM_SLOTS * sizeof(kvm->slot_by_id[0]));
+	kvm->slot_by_id =
+		mmu_host_alloc(SITE_memslot, KVM_USER_MEM_SLOTS * sizeof(kvm->slot_by_id[0]));
 	if (set) {
 		/* 0 is "never looked" in a vCPU's caches. */
 		set->generation = 1;

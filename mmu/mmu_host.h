@@ -7,6 +7,7 @@
 #define KVMU_MMU_HOST_H
 
 #include "base/errno.h"
+#include "base/inject.h"
 #include "base/types.h"
 
 struct kvm;
@@ -48,11 +49,13 @@ int mmu_host_gmem_punch(hva_t start, u64 bytes);
 int mmu_host_gmem_allocate(hva_t start, u64 bytes);
 
 /* One zeroed chunk of @bytes, aligned to its size (a power of two); NULL: none. */
-void *mmu_host_alloc_chunk(size_t bytes);
+void *mmu_host_alloc_chunk(enum kvmu_site site, size_t bytes);
 void mmu_host_free_chunk(void *chunk, size_t bytes);
 
-/* Zeroed memory for small objects. */
-void *mmu_host_alloc(size_t bytes);
+/* Zeroed memory for small objects; NULL: none, or made to fail at @site. */
+void *mmu_host_alloc(enum kvmu_site site, size_t bytes);
+/* The same, aligned to @align (a power of two). */
+void *mmu_host_alloc_aligned(enum kvmu_site site, size_t bytes, size_t align);
 void mmu_host_free(void *ptr);
 
 /* ---- locks ------------------------------------------------------------------ */

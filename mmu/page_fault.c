@@ -213,7 +213,7 @@ static enum kvm_ret_pf topup_table_cache(struct kvm_vcpu *vcpu, struct kvm_page_
 	}
 	if (likely(cache->nr >= TABLE_CACHE_MIN))
 		return RET_PF_CONTINUE;
-	fault->error = table_arena_fill(&vcpu->kvm->arena, cache, KVM_PGTABLE_CACHE_PAGES);
+	fault->error = kvm_mmu_fill_table_cache(vcpu->kvm, cache);
 	if (cache->nr >= TABLE_CACHE_MIN)
 		return RET_PF_CONTINUE;
 	return RET_PF_USER;

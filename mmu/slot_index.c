@@ -108,8 +108,8 @@ struct kvm_memory_slot *slot_index_next(struct slot_index_iter *it)
 
 static struct slot_index *alloc_index(u32 nr)
 {
-	struct slot_index *index =
-		mmu_host_alloc(sizeof(*index) + nr * (sizeof(index->entry[0]) + sizeof(u64)));
+	struct slot_index *index = mmu_host_alloc(
+		SITE_slot_index, sizeof(*index) + nr * (sizeof(index->entry[0]) + sizeof(u64)));
 
 	if (index)
 		index->start = (u64 *)(void *)&index->entry[nr];
@@ -144,7 +144,7 @@ int slot_index_begin(struct slot_index_edit *edit, struct slot_index *old, u64 i
 
 static struct slot_chunk *alloc_chunk(const struct slot_index_edit *edit)
 {
-	struct slot_chunk *chunk = mmu_host_alloc(sizeof(*chunk));
+	struct slot_chunk *chunk = mmu_host_alloc(SITE_slot_index, sizeof(*chunk));
 
 	if (chunk)
 		chunk->edit = edit->id;

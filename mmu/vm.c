@@ -9,7 +9,7 @@
 static void *source_alloc_chunk(void *ctx, size_t bytes)
 {
 	(void)ctx;
-	return mmu_host_alloc_chunk(bytes);
+	return mmu_host_alloc_chunk(SITE_table_chunk, bytes);
 }
 
 static void source_free_chunk(void *ctx, void *chunk, size_t bytes)
@@ -27,7 +27,21 @@ static void *ops_alloc_table(void *ctx)
 {
 	struct kvm *kvm = ctx;
 
-	return table_arena_alloc(&kvm->arena);
+	return kvmu_inject(SITE_table_page) ? NULL : table_arena_alloc(&kvm->arena);
+}
+
+int kvm_mmu_fill_table_cache(struct kvm *kvm, struct kvm_pgtable_cache *cache)
+{
+	unsigned int nr = cache->nr;
+	int failed = 0, err;
+
+	/* Page by page, so that a failure made on purpose may leave any number of them. */
+	while (nr < KVM_PGTABLE_CACHE_PAGES && !failed) {
+		failed = kvmu_inject(SITE_table_page);
+		nr += !failed;
+	}
+	err = table_arena_fill(&kvm->arena, cache, nr);
+	return err ? err : failed;
 }
 
 static void ops_free_table(void *ctx, void *table)
@@ -51,7 +65,7 @@ static void *ops_alloc_root(void *ctx, size_t bytes)
 {
 	struct kvm *kvm = ctx;
 
-	return table_arena_alloc_root(&kvm->arena, bytes);
+	return kvmu_inject(SITE_table_page) ? NULL : table_arena_alloc_root(&kvm->arena, bytes);
 }
 
 static void ops_free_root(void *ctx, void *root, size_t bytes)

@@ -32,6 +32,9 @@ void kvm_mmu_try_split_huge_pages(struct kvm *kvm, gfn_t start, gfn_t end);
  */
 void kvm_mmu_recover_huge_pages(struct kvm *kvm, const struct kvm_memory_slot *slot);
 
+/* Fill @cache up.  Sleeps.  -ENOMEM: then what could be had is in it. */
+int kvm_mmu_fill_table_cache(struct kvm *kvm, struct kvm_pgtable_cache *cache) KVMU_MUST_CHECK;
+
 /* The empty set of a new VM; -ENOMEM.  Destroy frees what init got and every slot. */
 int kvm_memslots_init(struct kvm *kvm);
 void kvm_memslots_destroy(struct kvm *kvm);

@@ -37,7 +37,8 @@ static bool open_ours(int dirfd, const char *path, int flags, int *fd)
 
 	if (unlikely(path_is_dev_kvm(dirfd, path))) {
 		signals_install();
-		*fd = (int)to_libc(kvm_api_open(flags & O_CLOEXEC));
+		ret = fork_hooks_install();
+		*fd = (int)to_libc(ret ? ret : kvm_api_open(flags & O_CLOEXEC));
 		return true;
 	}
 	if (!path || strncmp(path, "/sys/module/kvm", 15) != 0)

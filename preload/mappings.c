@@ -9,14 +9,15 @@
  */
 #include "preload/mappings.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "host/sys.h"
 
 /* Magic numbers of statfs(2), for file systems that name the same device in stat and maps. */
 #define TMPFS_MAGIC	0x01021994
@@ -36,7 +37,8 @@ struct mapping {
 
 struct reader {
 	int fd;
-	int last; /* character; -1 at the end */
+	int last;    /* character; -1 at the end */
+	bool failed; /* the rest cannot be told */
 	long nr, at;
 	char buf[4096];
 };
@@ -44,10 +46,11 @@ struct reader {
 static int next(struct reader *r)
 {
 	if (r->at == r->nr) {
-		r->nr = syscall(SYS_read, r->fd, r->buf, sizeof(r->buf));
+		r->nr = host_call(maps, SYS_read, r->fd, r->buf, sizeof(r->buf));
 		r->at = 0;
 	}
 	if (r->nr <= 0) {
+		r->failed = r->failed || r->nr < 0;
 		r->nr = r->at = 0;
 		r->last = -1;
 	} else {
@@ -101,14 +104,17 @@ static bool next_mapping(struct reader *r, struct mapping *m)
 
 static bool open_maps(struct reader *r)
 {
-	r->fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	r->fd = (int)host_call(maps, SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	r->nr = r->at = 0;
-	return r->fd >= 0;
+	r->failed = r->fd < 0;
+	return !r->failed;
 }
 
-static void close_maps(struct reader *r)
+/* False: the kernel has not told all, and there may be more mappings than were seen. */
+static bool close_maps(struct reader *r)
 {
-	syscall(SYS_close, r->fd);
+	host_sure(SYS_close, r->fd);
+	return !r->failed;
 }
 
 /* ---- collecting --------------------------------------------------------------------- */
@@ -146,7 +152,7 @@ static void add_mappings_of_file(struct mappings *out, dev_t dev, u64 ino, u64 s
 		if (m.dev == dev && m.ino == ino)
 			add_part(out, &m, start, end);
 	}
-	close_maps(&r);
+	out->everywhere |= !close_maps(&r);
 }
 
 static bool same_device_in_maps(const struct statfs *fs)
@@ -163,16 +169,26 @@ static bool same_device_in_maps(const struct statfs *fs)
 	}
 }
 
+/* By descriptor or by path, which @which is. */
+static long stat_file(struct stat *st, struct statfs *fs, long nr_stat, long nr_statfs, u64 which)
+{
+	long err = host_call(maps_stat, nr_stat, which, st);
+
+	return err ? err : host_call(maps_stat, nr_statfs, which, fs);
+}
+
 void mappings_of_fd(struct mappings *out, int fd, u64 start, u64 end)
 {
 	struct statfs fs;
 	struct stat st;
+	long err;
 
 	*out = (struct mappings){0};
+	err = stat_file(&st, &fs, SYS_fstat, SYS_fstatfs, fd);
 	/* A bad descriptor is the kernel's to refuse. */
-	if (syscall(SYS_fstat, fd, &st) || syscall(SYS_fstatfs, fd, &fs))
+	if (err == -EBADF)
 		return;
-	if (same_device_in_maps(&fs))
+	if (!err && same_device_in_maps(&fs))
 		add_mappings_of_file(out, st.st_dev, st.st_ino, start, end);
 	else
 		out->everywhere = true;
@@ -182,11 +198,14 @@ void mappings_of_path(struct mappings *out, const char *path, u64 start, u64 end
 {
 	struct statfs fs;
 	struct stat st;
+	long err;
 
 	*out = (struct mappings){0};
-	if (syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) || syscall(SYS_statfs, path, &fs))
+	err = stat_file(&st, &fs, SYS_stat, SYS_statfs, ptr_to_hva(path));
+	/* So are a bad pointer, and a file that is not there. */
+	if (err == -EFAULT || err == -ENOENT)
 		return;
-	if (same_device_in_maps(&fs))
+	if (!err && same_device_in_maps(&fs))
 		add_mappings_of_file(out, st.st_dev, st.st_ino, start, end);
 	else
 		out->everywhere = true;
@@ -219,7 +238,7 @@ void mappings_of_memory(struct mappings *out, hva_t start, hva_t end)
 		else if (!continues(&first, &m))
 			out->everywhere = true;
 	}
-	close_maps(&r);
+	out->everywhere |= !close_maps(&r);
 	if (!first.ino)
 		return; /* no file's */
 	delta = first.offset - first.start;
@@ -244,6 +263,6 @@ void mappings_of_segment(struct mappings *out, hva_t addr)
 		if (first.end && continues(&first, &m))
 			end = m.end;
 	}
-	close_maps(&r);
+	out->everywhere |= !close_maps(&r);
 	add(out, addr, end);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/bits.h"
+#include "host/sys.h"
 #include "kvm/kvm_api.h"
 #include "kvm/user_copy.h"
 #include "preload/mappings.h"
@@ -77,7 +78,7 @@ static void *complete_vcpu(void *at, size_t length, int prot, int fd, off_t offs
 	err = kvm_api_vcpu_mapped(fd, (hva_t)(uintptr_t)at, (u64)offset, length, prot);
 	if (!err)
 		return at;
-	real()->munmap(at, length);
+	host_munmap(at, length);
 	errno = -err;
 	return MAP_FAILED;
 }
@@ -418,8 +419,11 @@ INTERPOSE void *shmat(int id, const void *addr, int flags)
 	struct shmid_ds info;
 	void *ret;
 
-	if (!(flags & SHM_REMAP) || !addr || !kvm_api_has_vms() || shmctl(id, IPC_STAT, &info))
+	if (!(flags & SHM_REMAP) || !addr || !kvm_api_has_vms())
 		return real()->shmat(id, addr, flags);
+	/* How long it is cannot be told: anything above may go. */
+	if (host_call(maps_stat, SYS_shmctl, id, IPC_STAT, &info))
+		info.shm_segsz = SIZE_MAX;
 	begin(&change, addr, info.shm_segsz);
 	ret = real()->shmat(id, addr, flags);
 	end(&change);

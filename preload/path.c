@@ -7,9 +7,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "host/sys.h"
 #include "preload/preload.h"
 
 /* Cheap and never wrong in the negative: the last component must be "kvm". */
@@ -54,13 +54,13 @@ static bool start_of(int dirfd, char *out, size_t room)
 {
 	char link[64];
 	char target[PATH_MAX];
-	ssize_t n;
+	long n;
 
 	if (dirfd == AT_FDCWD)
 		snprintf(link, sizeof(link), "/proc/self/cwd");
 	else
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
-	n = readlink(link, target, sizeof(target) - 1);
+	n = host_call(path, SYS_readlinkat, AT_FDCWD, link, target, sizeof(target) - 1);
 	if (n <= 0)
 		return false;
 	target[n] = '\0';

@@ -78,6 +78,12 @@ const struct real_functions *real(void);
 bool path_is_dev_kvm(int dirfd, const char *path);
 
 /*
+ * So that a child of fork is told what it may not touch; called again until it
+ * succeeds.  0 or -ENOMEM.
+ */
+int fork_hooks_install(void);
+
+/*
  * Installs our SIGSEGV and SIGBUS handler in front of the program's, once.
  * Without it there is no safe access to the program's memory.
  */

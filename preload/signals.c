@@ -10,11 +10,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/atomics.h"
 #include "base/bits.h"
+#include "host/inject.h"
+#include "host/sys.h"
 #include "kvm/kvm_api.h"
 #include "preload/preload.h"
 
@@ -52,10 +53,11 @@ static void take_default_action(int sig, const siginfo_t *info)
 
 	kvm_api_print_stats_dying();
 	kvm_api_trace_flush_dying();
+	inject_report();
 	real()->sigaction(sig, &def, NULL);
 	/* A fault repeats when we return; what kill() sent has to be sent again. */
 	if (info->si_code <= 0)
-		syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), sig);
+		host_sure(SYS_tgkill, host_sure(SYS_getpid, 0), host_sure(SYS_gettid, 0), sig);
 }
 
 static struct sigaction take_disposition(int sig)

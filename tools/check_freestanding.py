@@ -3,8 +3,8 @@
 """pgtable/ and mmu/ need nothing from the outside but their declared services.
 
 The archives of the release build are joined into one object; what is still
-undefined in it must be a service that mmu/mmu_host.h, base/assert.h or base/trace.h declares,
-or one of the four memory functions that a freestanding compiler may call.
+undefined in it must be a service that mmu/mmu_host.h, base/assert.h, base/inject.h or base/trace.h
+declares, or one of the four memory functions that a freestanding compiler may call.
 """
 
 import re
@@ -18,6 +18,7 @@ import sources
 COMPILER_MAY_CALL = {"memcpy", "memmove", "memset", "memcmp"}
 # Sanitizers and coverage are not part of the question: the release build is examined.
 DECLARATION = re.compile(r"\b((?:mmu|kvmu)_\w+)\s*\([^;{]*\)\s*;", re.DOTALL)
+VARIABLE = re.compile(r"^extern \w+ (kvmu_\w+);", re.MULTILINE)
 
 
 # A trace point of base/trace.h: its semaphore belongs to the service.
@@ -26,9 +27,9 @@ TRACE_POINT = re.compile(r"\bX\((\w+), (\w+), \d+,")
 
 def declared_services(root):
     services = set(COMPILER_MAY_CALL)
-    for header in ("mmu/mmu_host.h", "base/assert.h", "base/trace.h"):
+    for header in ("mmu/mmu_host.h", "base/assert.h", "base/inject.h", "base/trace.h"):
         text = (root / header).read_text()
-        services |= set(DECLARATION.findall(text))
+        services |= set(DECLARATION.findall(text)) | set(VARIABLE.findall(text))
         services |= {f"{system}_{name}_semaphore" for system, name in TRACE_POINT.findall(text)}
     return services
 

@@ -23,7 +23,7 @@ LAYERS = {
     "host": ["base/", "mmu/", "host/"],
     "kvm": ["base/", "pgtable/", "mmu/", "vcpu/", "host/", "kvm/"],
     "preload": ["base/", "mmu/", "host/", "kvm/", "preload/"],
-    "cli": ["base/", "kvm/", "cli/"],
+    "cli": ["base/", "host/", "kvm/", "cli/"],
     "explore": ["base/", "pgtable/", "mmu/", "explore/"],
     "el2": ["base/", "pgtable/", "el2/"],
     "examples": [],

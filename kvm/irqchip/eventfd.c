@@ -2,14 +2,12 @@
 /* See eventfd.h. */
 #include "kvm/irqchip/eventfd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "host/sys.h"
 #include "kvm/file.h"
 
 /* What the kernel says about a descriptor; 0 or -errno. */
@@ -19,13 +17,13 @@ static int read_fdinfo(int fd, char *text, size_t bytes)
 	long info, got;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	info = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	info = host_call(event_info, SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
-		return errno == ENOENT ? -EBADF : -errno;
-	got = syscall(SYS_read, info, text, bytes - 1);
+		return info == -ENOENT ? -EBADF : (int)info;
+	got = host_call(event_info, SYS_read, info, text, bytes - 1);
 	kvm_raw_close((int)info);
 	if (got < 0)
-		return -EINVAL;
+		return (int)got;
 	text[got] = '\0';
 	return 0;
 }
@@ -70,12 +68,12 @@ void eventfd_signal(const struct held_eventfd *held)
 
 	/* Full already: whoever reads it learns as much. */
 	if (held->fd >= 0)
-		syscall(SYS_write, held->fd, &one, sizeof(one));
+		host_call(event_io, SYS_write, held->fd, &one, sizeof(one));
 }
 
 bool eventfd_consume(const struct held_eventfd *held)
 {
 	u64 count;
 
-	return syscall(SYS_read, held->fd, &count, sizeof(count)) == sizeof(count);
+	return host_call(event_io, SYS_read, held->fd, &count, sizeof(count)) == sizeof(count);
 }

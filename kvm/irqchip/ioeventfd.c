@@ -123,7 +123,7 @@ static void discard(struct ioeventfd *e)
 
 static long assign(struct irqchip *chip, const struct kvm_ioeventfd *args)
 {
-	struct ioeventfd *e = mmu_host_alloc(sizeof(*e));
+	struct ioeventfd *e = mmu_host_alloc(SITE_ioeventfd, sizeof(*e));
 	long ret;
 
 	if (!e)

@@ -6,16 +6,12 @@
  * is assigned is under the irqchip's lock, so that after a deassignment
  * nothing arrives any more.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/bits.h"
+#include "host/sys.h"
 #include "kvm/file.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/irqchip/eventfd.h"
@@ -74,8 +70,8 @@ static void *watch(void *arg)
 	struct epoll_event events[EVENTS_AT_ONCE];
 
 	for (;;) {
-		long nr = syscall(SYS_epoll_pwait, irqfds->epoll, events, EVENTS_AT_ONCE, -1, NULL,
-				  8L);
+		long nr = host_call(irqfd_wait, SYS_epoll_pwait, irqfds->epoll, events,
+				    EVENTS_AT_ONCE, -1, NULL, 8);
 
 		for (long i = 0; i < nr; i++) {
 			if (events[i].data.u64 == STOP_KEY)
@@ -91,20 +87,7 @@ static int add_to_set(const struct irqfds *irqfds, int fd, u64 key)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = key};
 
-	return syscall(SYS_epoll_ctl, irqfds->epoll, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
-}
-
-/* With all signals blocked: they are for the program's own threads. */
-static int start_thread(struct vm *vm)
-{
-	sigset_t all, saved;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	ret = pthread_create(&vm->irqchip->irqfds->thread, NULL, watch, vm);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	return -ret;
+	return (int)host_call(irqfd_set, SYS_epoll_ctl, irqfds->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
 static void free_irqfds(struct irqfds *irqfds)
@@ -119,18 +102,19 @@ static void free_irqfds(struct irqfds *irqfds)
 /* On first use; vm->lock is held. */
 static int start(struct vm *vm)
 {
-	struct irqfds *irqfds = mmu_host_alloc(sizeof(*irqfds));
+	struct irqfds *irqfds = mmu_host_alloc(SITE_irqfd, sizeof(*irqfds));
 	int ret;
 
 	if (!irqfds)
 		return -ENOMEM;
-	irqfds->epoll = kvm_raw_move_high((int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC));
-	irqfds->stop = kvm_raw_move_high((int)syscall(SYS_eventfd2, 0, EFD_CLOEXEC));
-	ret = irqfds->epoll < 0 || irqfds->stop < 0 ? -EMFILE
-						    : add_to_set(irqfds, irqfds->stop, STOP_KEY);
+	irqfds->epoll = kvm_raw_move_high(host_call(irqfd_set, SYS_epoll_create1, EPOLL_CLOEXEC));
+	irqfds->stop = kvm_raw_move_high(host_call(irqfd_set, SYS_eventfd2, 0, EFD_CLOEXEC));
+	ret = irqfds->epoll < 0	 ? irqfds->epoll
+	      : irqfds->stop < 0 ? irqfds->stop
+				 : add_to_set(irqfds, irqfds->stop, STOP_KEY);
 	vm->irqchip->irqfds = irqfds;
 	if (!ret)
-		ret = start_thread(vm);
+		ret = host_thread_create(SITE_irqfd_thread, &irqfds->thread, watch, vm);
 	if (ret) {
 		vm->irqchip->irqfds = NULL;
 		free_irqfds(irqfds);
@@ -189,7 +173,7 @@ static struct irqfd *unlink_irqfd(struct irqchip *chip, u64 id, u32 gsi)
 
 static long assign(struct vm *vm, const struct kvm_irqfd *args)
 {
-	struct irqfd *irqfd = mmu_host_alloc(sizeof(*irqfd));
+	struct irqfd *irqfd = mmu_host_alloc(SITE_irqfd, sizeof(*irqfd));
 	long ret;
 
 	if (!irqfd)
@@ -222,8 +206,8 @@ static long deassign(struct vm *vm, const struct kvm_irqfd *args)
 	pthread_mutex_lock(&vm->irqchip->lock);
 	irqfd = unlink_irqfd(vm->irqchip, id, args->gsi);
 	if (irqfd)
-		syscall(SYS_epoll_ctl, vm->irqchip->irqfds->epoll, EPOLL_CTL_DEL, irqfd->event.fd,
-			NULL);
+		host_sure(SYS_epoll_ctl, vm->irqchip->irqfds->epoll, EPOLL_CTL_DEL, irqfd->event.fd,
+			  NULL);
 	pthread_mutex_unlock(&vm->irqchip->lock);
 	if (irqfd)
 		discard(irqfd);
@@ -266,7 +250,7 @@ void irqfd_free_all(struct vm *vm)
 
 	if (!irqfds)
 		return;
-	syscall(SYS_write, irqfds->stop, &one, sizeof(one));
+	host_sure(SYS_write, irqfds->stop, &one, sizeof(one));
 	pthread_join(irqfds->thread, NULL);
 	while (irqfds->first) {
 		struct irqfd *irqfd = irqfds->first;

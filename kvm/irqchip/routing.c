@@ -157,8 +157,8 @@ static struct kvm_irq_routing_entry to_pin(u32 gsi, u32 chip, u32 pin)
 int irq_routing_set_default(struct vm *vm)
 {
 	u32 nr = IOAPIC_PINS + PIC_PINS;
-	struct irq_routing *routing =
-		mmu_host_alloc(sizeof(*routing) + nr * sizeof(routing->entries[0]));
+	struct irq_routing *routing = mmu_host_alloc(
+		SITE_irq_routing, sizeof(*routing) + nr * sizeof(routing->entries[0]));
 
 	if (!routing)
 		return -ENOMEM;
@@ -240,7 +240,7 @@ long do_set_gsi_routing(struct ioctl_call *call)
 	if (!call->vm->has_irqchip || head.nr > IRQ_MAX_ROUTES || head.flags)
 		return -EINVAL;
 	bytes = (u64)head.nr * sizeof(routing->entries[0]);
-	routing = mmu_host_alloc(sizeof(*routing) + bytes);
+	routing = mmu_host_alloc(SITE_irq_routing, sizeof(*routing) + bytes);
 	if (!routing)
 		return -ENOMEM;
 	routing->nr = head.nr;

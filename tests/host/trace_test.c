@@ -45,7 +45,7 @@ static u64 take_all(u64 *lost)
 static int enable(void **state)
 {
 	(void)state;
-	host_trace_enable(KVMU_TRACE_kvm_age_hva);
+	assert_int_equal(host_trace_enable(KVMU_TRACE_kvm_age_hva), 0);
 	return 0;
 }
 

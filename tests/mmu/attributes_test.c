@@ -12,22 +12,22 @@
 
 /* ---- allocation, counted and failing ----------------------------------------------- */
 
-void *__real_mmu_host_alloc(size_t bytes);
+void *__real_mmu_host_alloc(enum kvmu_site site, size_t bytes);
 void __real_mmu_host_free(void *ptr);
-void *__wrap_mmu_host_alloc(size_t bytes);
+void *__wrap_mmu_host_alloc(enum kvmu_site site, size_t bytes);
 void __wrap_mmu_host_free(void *ptr);
 
 static s64 nr_objects;
 static long fail_after = -1; /* so many succeed; negative: all */
 
-void *__wrap_mmu_host_alloc(size_t bytes)
+void *__wrap_mmu_host_alloc(enum kvmu_site site, size_t bytes)
 {
 	if (!fail_after)
 		return NULL;
 	if (fail_after > 0)
 		fail_after--;
 	atomic_add(&nr_objects, 1);
-	return __real_mmu_host_alloc(bytes);
+	return __real_mmu_host_alloc(site, bytes);
 }
 
 void __wrap_mmu_host_free(void *ptr)

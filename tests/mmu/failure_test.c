@@ -3,49 +3,36 @@
  * Every request to the host fails once: in turn the first, the second, ... of a
  * whole VM's life.  The step that needed it says -ENOMEM and has changed
  * nothing, works when it is repeated, and nothing is leaked in the end.
- * (Linked with --wrap for each of the host's services that can fail.)
+ * (Linked with --wrap for what is counted.)
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "host/inject.h"
 #include "pgtable/instance/ept.h"
 #include "tests/mmu/private_vm.h"
 
-/* ---- the host ----------------------------------------------------------------------- */
+/* ---- what the host has given ---------------------------------------------------------- */
 
-static long countdown; /* requests that still succeed; negative: all */
-static bool failed;
 static long objects, chunks, files; /* outstanding */
 
-static bool fail_now(void)
-{
-	if (countdown < 0 || countdown-- > 0)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *__real_mmu_host_alloc(size_t bytes);
-void *__wrap_mmu_host_alloc(size_t bytes);
+void *__real_mmu_host_alloc(enum kvmu_site site, size_t bytes);
+void *__wrap_mmu_host_alloc(enum kvmu_site site, size_t bytes);
 void __real_mmu_host_free(void *ptr);
 void __wrap_mmu_host_free(void *ptr);
-void *__real_mmu_host_alloc_chunk(size_t bytes);
-void *__wrap_mmu_host_alloc_chunk(size_t bytes);
+void *__real_mmu_host_alloc_chunk(enum kvmu_site site, size_t bytes);
+void *__wrap_mmu_host_alloc_chunk(enum kvmu_site site, size_t bytes);
 void __real_mmu_host_free_chunk(void *chunk, size_t bytes);
 void __wrap_mmu_host_free_chunk(void *chunk, size_t bytes);
-int __real_mmu_host_faultin_page(hva_t hva, bool write);
-int __wrap_mmu_host_faultin_page(hva_t hva, bool write);
 int __real_mmu_host_gmem_map(u64 bytes, hva_t *base);
 int __wrap_mmu_host_gmem_map(u64 bytes, hva_t *base);
 void __real_mmu_host_gmem_unmap(hva_t base, u64 bytes);
 void __wrap_mmu_host_gmem_unmap(hva_t base, u64 bytes);
-int __real_mmu_host_gmem_allocate(hva_t start, u64 bytes);
-int __wrap_mmu_host_gmem_allocate(hva_t start, u64 bytes);
 
-void *__wrap_mmu_host_alloc(size_t bytes)
+void *__wrap_mmu_host_alloc(enum kvmu_site site, size_t bytes)
 {
-	void *object = fail_now() ? NULL : __real_mmu_host_alloc(bytes);
+	void *object = __real_mmu_host_alloc(site, bytes);
 
 	objects += object != NULL;
 	return object;
@@ -57,9 +44,9 @@ void __wrap_mmu_host_free(void *ptr)
 	__real_mmu_host_free(ptr);
 }
 
-void *__wrap_mmu_host_alloc_chunk(size_t bytes)
+void *__wrap_mmu_host_alloc_chunk(enum kvmu_site site, size_t bytes)
 {
-	void *chunk = fail_now() ? NULL : __real_mmu_host_alloc_chunk(bytes);
+	void *chunk = __real_mmu_host_alloc_chunk(site, bytes);
 
 	chunks += chunk != NULL;
 	return chunk;
@@ -71,14 +58,9 @@ void __wrap_mmu_host_free_chunk(void *chunk, size_t bytes)
 	__real_mmu_host_free_chunk(chunk, bytes);
 }
 
-int __wrap_mmu_host_faultin_page(hva_t hva, bool write)
-{
-	return fail_now() ? -ENOMEM : __real_mmu_host_faultin_page(hva, write);
-}
-
 int __wrap_mmu_host_gmem_map(u64 bytes, hva_t *base)
 {
-	int err = fail_now() ? -ENOMEM : __real_mmu_host_gmem_map(bytes, base);
+	int err = __real_mmu_host_gmem_map(bytes, base);
 
 	files += !err;
 	return err;
@@ -90,9 +72,13 @@ void __wrap_mmu_host_gmem_unmap(hva_t base, u64 bytes)
 	__real_mmu_host_gmem_unmap(base, bytes);
 }
 
-int __wrap_mmu_host_gmem_allocate(hva_t start, u64 bytes)
+static u64 times_failed(void)
 {
-	return fail_now() ? -ENOMEM : __real_mmu_host_gmem_allocate(start, bytes);
+	u64 nr = 0;
+
+	for (unsigned int i = 0; i < NR_SITES; i++)
+		nr += inject_times_failed((enum kvmu_site)i);
+	return nr;
 }
 
 /* ---- a VM's life, in steps that can be repeated --------------------------------------- */
@@ -270,35 +256,47 @@ static void end_life(struct life *l)
 	assert_int_equal(files, 0);
 }
 
-static void run_step(struct life *l, const struct step *step, long nth)
+/* A page that cannot be had is EFAULT, as it is to KVM; all else is memory. */
+static int expected_error(void)
 {
-	int err;
+	bool page = inject_times_failed(SITE_faultin) || inject_times_failed(SITE_populate);
 
-	failed = false;
-	err = step->run(l);
+	return page ? -EFAULT : -ENOMEM;
+}
+
+static void run_step(struct life *l, const struct step *step, u64 nth)
+{
+	u64 before = times_failed();
+	int err = step->run(l);
+
 	if (!err)
 		return;
-	if (!failed || err != -ENOMEM || step->cannot_fail)
-		fail_msg("request %ld: to %s: %d", nth, step->name, err);
+	if (times_failed() == before || err != expected_error() || step->cannot_fail)
+		fail_msg("request %llu: to %s: %d", (unsigned long long)nth, step->name, err);
 	err = step->run(l);
 	if (err)
-		fail_msg("request %ld: to %s once more: %d", nth, step->name, err);
+		fail_msg("request %llu: to %s once more: %d", (unsigned long long)nth, step->name,
+			 err);
 }
 
 /* False: the life had fewer requests than @nth. */
-static bool live_with_failure(char *memory, long nth)
+static bool live_with_failure(char *memory, u64 nth)
 {
 	struct life *l = aligned_alloc(_Alignof(struct life), sizeof(*l));
+	const struct inject_plan plan = {
+		.nr = 1,
+		.rule = {{.sites = BIT_ULL(NR_SITES) - 1, .when = INJECT_NTH, .n = nth}},
+	};
 	bool reached;
 
 	assert_non_null(l);
 	memset(l, 0, sizeof(*l));
 	l->memory = memory;
-	countdown = nth;
+	inject_start(&plan);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		run_step(l, &steps[i], nth);
-	reached = countdown < 0;
-	countdown = -1;
+	reached = times_failed() != 0;
+	inject_stop();
 	end_life(l);
 	free(l);
 	return reached;
@@ -309,14 +307,14 @@ static void each_request_fails_once(void **state)
 	char *area =
 		mmap(NULL, 2 * MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *memory = hva_to_ptr(align_up(ptr_to_hva(area), 2ull << 20));
-	long nth = 0;
+	u64 nth = 1;
 
 	(void)state;
 	assert_ptr_not_equal(area, MAP_FAILED);
 	memset(area, 1, 2 * MEMORY); /* all of it, so that blocks are made */
 	while (live_with_failure(memory, nth))
 		nth++;
-	print_message("%ld requests failed, each once\n", nth);
+	print_message("%llu requests failed, each once\n", (unsigned long long)nth - 1);
 	assert_in_range(nth, 20, 1000);
 	munmap(area, 2 * MEMORY);
 }

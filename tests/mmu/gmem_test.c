@@ -11,18 +11,18 @@
 
 #define PRIVATE PFERR_PRIVATE_ACCESS
 
-void *__real_mmu_host_alloc(size_t bytes);
-void *__wrap_mmu_host_alloc(size_t bytes);
+void *__real_mmu_host_alloc(enum kvmu_site site, size_t bytes);
+void *__wrap_mmu_host_alloc(enum kvmu_site site, size_t bytes);
 
 static long fail_after = -1; /* so many succeed; negative: all */
 
-void *__wrap_mmu_host_alloc(size_t bytes)
+void *__wrap_mmu_host_alloc(enum kvmu_site site, size_t bytes)
 {
 	if (!fail_after)
 		return NULL;
 	if (fail_after > 0)
 		fail_after--;
-	return __real_mmu_host_alloc(bytes);
+	return __real_mmu_host_alloc(site, bytes);
 }
 
 static int setup(void **state)

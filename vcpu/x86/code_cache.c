@@ -62,13 +62,13 @@ static struct code_cache *cache_of(const struct x86_cpu *cpu)
 
 int x86_code_create(struct x86_cpu *cpu)
 {
-	struct code_cache *cache = mmu_host_alloc(sizeof(*cache));
+	struct code_cache *cache = mmu_host_alloc(SITE_code_cache, sizeof(*cache));
 
 	if (!cache)
 		return -ENOMEM;
 	cpu->code = &cache->pub;
 	cache->pub.stamp = 1ull << 32;
-	cache->arena = mmu_host_alloc_chunk(ARENA_BYTES);
+	cache->arena = mmu_host_alloc_chunk(SITE_code_cache, ARENA_BYTES);
 	return cache->arena ? 0 : -ENOMEM;
 }
 

@@ -239,7 +239,7 @@ void x86_lapic_serve_events(struct x86_cpu *cpu)
 
 int x86_lapic_create(struct x86_cpu *cpu)
 {
-	cpu->lapic = mmu_host_alloc(sizeof(*cpu->lapic));
+	cpu->lapic = mmu_host_alloc(SITE_lapic, sizeof(*cpu->lapic));
 	if (!cpu->lapic)
 		return -ENOMEM;
 	x86_lapic_reset(cpu, false);

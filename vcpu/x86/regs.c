@@ -344,12 +344,11 @@ void x86_cpu_reset(struct x86_cpu *cpu, bool init)
 int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, void *pio_page,
 		   struct x86_cpu **out)
 {
-	struct x86_cpu *cpu = aligned_alloc(64, align_up(sizeof(*cpu), 64));
+	struct x86_cpu *cpu = mmu_host_alloc_aligned(SITE_vcpu, sizeof(*cpu), 64);
 	int err;
 
 	if (!cpu)
 		return -ENOMEM;
-	memset(cpu, 0, sizeof(*cpu));
 	cpu->machine = machine;
 	cpu->platform_info = X86_PLATFORM_INFO;
 	cpu->pio.data = pio_page;
@@ -362,7 +361,7 @@ int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, vo
 	if (err) {
 		x86_tlb_destroy(cpu);
 		x86_code_destroy(cpu);
-		free(cpu);
+		mmu_host_free(cpu);
 		return err;
 	}
 	cpu->nr_cpuid = 0;
@@ -377,5 +376,5 @@ void x86_cpu_destroy(struct x86_cpu *cpu)
 	x86_lapic_destroy(cpu);
 	x86_tlb_destroy(cpu);
 	x86_code_destroy(cpu);
-	free(cpu);
+	mmu_host_free(cpu);
 }

@@ -52,8 +52,8 @@ static void empty_bank(struct x86_tlb *tlb)
 
 int x86_tlb_create(struct x86_cpu *cpu)
 {
-	cpu->tlbs = mmu_host_alloc(X86_TLB_BANKS * sizeof(*cpu->tlbs));
-	cpu->tlb2 = mmu_host_alloc(sizeof(*cpu->tlb2));
+	cpu->tlbs = mmu_host_alloc(SITE_tlb, X86_TLB_BANKS * sizeof(*cpu->tlbs));
+	cpu->tlb2 = mmu_host_alloc(SITE_tlb, sizeof(*cpu->tlb2));
 	if (!cpu->tlbs || !cpu->tlb2)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < X86_TLB_BANKS; i++)
