@@ -122,6 +122,28 @@ static void nowhere_to_fetch_from_is_an_error(void **state)
 	assert_int_equal(f->run->internal.suberror, KVM_INTERNAL_ERROR_EMULATION);
 }
 
+/* No instruction has more than 15 bytes, wherever in its page it begins. */
+static void prefixes_without_end_are_a_protection_fault(void **state)
+{
+	const struct fixture *f = *state;
+
+	LOAD((struct fixture *)*state, 0xf4);
+	f->mem[13 * 4] = 0x00; /* #GP: 0x1000, where there is a HLT */
+	f->mem[13 * 4 + 1] = 0x10;
+	for (unsigned int start = 0x2000; start <= 0x3000; start += 0xff1) {
+		struct kvm_regs regs = get_regs(f);
+
+		memset(f->mem + start, 0x64, 0x100);
+		regs.rip = start;
+		regs.rsp = 0x8000;
+		assert_int_equal(ioctl(f->vcpu, KVM_SET_REGS, &regs), 0);
+		run_to(f, KVM_EXIT_HLT);
+		assert_int_equal(get_regs(f).rip, 0x1001);
+		/* The handler's frame says where. */
+		assert_int_equal(f->mem[0x8000 - 6] | f->mem[0x8000 - 5] << 8, start);
+	}
+}
+
 static void sync_regs_both_ways(void **state)
 {
 	struct fixture *f = *state;
@@ -501,6 +523,7 @@ int main(void)
 		TEST(the_page_says_what_it_should),
 		TEST(interrupt_window),
 		TEST(nowhere_to_fetch_from_is_an_error),
+		TEST(prefixes_without_end_are_a_protection_fault),
 		TEST(sync_regs_both_ways),
 		TEST(immediate_exit_runs_nothing),
 		TEST(immediate_exit_takes_the_answer),

@@ -343,9 +343,13 @@ static struct x86_place fetch_second(struct x86_cpu *cpu, struct fetch *f, unsig
 static unsigned int decode_crossing(struct x86_cpu *cpu, struct fetch *f, struct x86_op *op,
 				    struct x86_place *second)
 {
-	unsigned int more = INSN_MAX - f->avail;
 	enum x86_decode_result result;
+	unsigned int more;
 
+	/* All of it is here, and it has no end: prefixes, mostly. */
+	if (f->avail >= INSN_MAX)
+		x86_raise_code(cpu, X86_GP, 0);
+	more = INSN_MAX - f->avail;
 	*second = fetch_second(cpu, f, more);
 	result = x86_decode_one(cpu->mode, f->bytes, f->avail + more, 0, op);
 	if (result == X86_DECODE_TOO_LONG)
