@@ -206,8 +206,9 @@ class Session:
         if not self.build(mode):
             return
         if mode == "release":
-            self.run([Test("static: freestanding",
-                           [sys.executable, str(TOOLS / "check_freestanding.py"), str(BUILD)])])
+            self.run([Test(f"static: {name}",
+                           [sys.executable, str(TOOLS / f"check_{name}.py"), str(BUILD)])
+                      for name in ("freestanding", "sites")])
         self.run(list(unit_tests(mode, self.args.long)))
         self.run(list(client_tests(mode, self.args.long)))
         if mode == "release":

@@ -9,6 +9,8 @@ import unittest
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
+sys.path.insert(0, str(TOOLS))
+import check_sites  # noqa: E402  (found by the line above)
 SPDX = "/* SPDX-License-Identifier: BSD-2-Clause */\n"
 
 
@@ -97,6 +99,34 @@ class Words(unittest.TestCase):
     def test_missing_licence_line_is_found(self):
         self.assertEqual(run_check("words", {"kvm/x.c": "int i;\n"})[0], 1)
         self.assertEqual(run_check("words", {"kvm/x.c": SPDX + "int i;\n"})[0], 0)
+
+
+class Sites(unittest.TestCase):
+    """On what nm says of objects; whole, it runs on the build."""
+
+    OUTPUT = ("build/kvm/libkvmu_kvm.a:vm_fd.c.o:                 U {0}\n"
+              "build/host/libkvmu_host.a:sys.c.o:                 U syscall\n"
+              "build/preload/libkvmu-preload.so.p/init.c.o:                 U getenv\n")
+
+    def problems(self, symbol):
+        found = check_sites.parse_symbols(self.OUTPUT.format(symbol))
+        self.assertEqual(len(found), 3)
+        return [text for text in check_sites.call_problems(found) if "any more" not in text]
+
+    def test_what_computes_is_fine(self):
+        self.assertEqual(self.problems("strlen"), [])
+
+    def test_an_allocation_past_the_sites_is_found(self):
+        self.assertEqual(self.problems("calloc"),
+                         ["kvm/vm_fd.c: calloc() belongs behind a site, in host/memory.c"])
+
+    def test_a_system_call_past_the_sites_is_found(self):
+        self.assertEqual(self.problems("syscall"),
+                         ["kvm/vm_fd.c: syscall() belongs behind a site, in host/sys.c"])
+
+    def test_an_unknown_function_is_found(self):
+        self.assertEqual(self.problems("mmap"),
+                         ["kvm/vm_fd.c: mmap() has no site and is not listed as harmless"])
 
 
 if __name__ == "__main__":
