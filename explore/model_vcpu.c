@@ -21,13 +21,10 @@
 /* Retries in a row before it waits for what it collides with. */
 #define RETRY_ROUNDS 2u
 
-/* Was the ring full when the vCPU was outside, it has waited there. */
-static void serve_requests(struct model_vcpu *v)
+static void serve(struct model_vcpu *v)
 {
-	u32 requests = atomic_peek(&v->vcpu.requests);
+	u32 requests;
 
-	if (likely(!requests))
-		return;
 	kvm_vcpu_leave_guest_mode(&v->vcpu);
 	requests = atomic_and(&v->vcpu.requests, 0u);
 	if (requests & KVM_REQ_TLB_FLUSH) {
@@ -41,6 +38,13 @@ static void serve_requests(struct model_vcpu *v)
 	kvm_vcpu_enter_guest_mode(&v->vcpu);
 }
 
+/* Once more after each entry: nobody has waited for a vCPU that was outside. */
+static void serve_requests(struct model_vcpu *v)
+{
+	while (unlikely(atomic_peek(&v->vcpu.requests)))
+		serve(v);
+}
+
 void model_vcpu_enter(struct model_vcpu *v)
 {
 	kvm_vcpu_enter_guest_mode(&v->vcpu);
@@ -50,6 +54,9 @@ void model_vcpu_leave(struct model_vcpu *v)
 {
 	kvm_vcpu_leave_guest_mode(&v->vcpu);
 }
+
+u32 model_converting[MODEL_TLB_ENTRIES];
+bool model_used[MODEL_TLB_ENTRIES];
 
 /* ---- the walk ------------------------------------------------------------------------ */
 
@@ -63,6 +70,8 @@ static bool mark_used(struct model_vcpu *v, gfn_t gfn, u64 *ptep, u64 *pte, bool
 		return true;
 	if (!atomic_cmpxchg_u64(ptep, &seen, *pte))
 		return false;
+	if ((*pte ^ seen) & EPT_A)
+		model_used[gfn] = true;
 	if ((*pte ^ seen) & EPT_D)
 		kvm_vcpu_dirty_mark_set(&v->vcpu, gfn_to_gpa(gfn));
 	return true;
@@ -106,8 +115,6 @@ static bool translate(struct model_vcpu *v, gfn_t gfn, bool write, struct model_
 }
 
 /* ---- the access ---------------------------------------------------------------------- */
-
-u32 model_converting[MODEL_TLB_ENTRIES];
 
 static bool is_of_the_wrong_kind(const struct kvm *kvm, gfn_t gfn, const struct host_page *page)
 {

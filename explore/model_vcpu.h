@@ -23,6 +23,8 @@ struct model_vcpu {
 
 /* Conversions of a guest page that are under way: meanwhile it may be either. */
 extern u32 model_converting[MODEL_TLB_ENTRIES];
+/* Guest pages that a CPU has marked as used since the last ageing: their leaves say so. */
+extern bool model_used[MODEL_TLB_ENTRIES];
 
 void model_vcpu_enter(struct model_vcpu *vcpu);
 void model_vcpu_leave(struct model_vcpu *vcpu);

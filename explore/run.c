@@ -10,6 +10,7 @@
 #include "explore/trace.h"
 #include "mmu/gmem.h"
 #include "mmu/mmu.h"
+#include "mmu/mmu_host.h"
 #include "pgtable/instance/ept.h"
 
 static struct kvm kvm;
@@ -82,6 +83,39 @@ static void change_memory(const struct scenario_op *op)
 		kvm_mmu_hva_change_end(&kvm);
 }
 
+static void age(const struct scenario_op *op)
+{
+	bool young = kvm_mmu_age_hva(&kvm, HOST_PAGE_HVA(op->first), HOST_PAGE_HVA(op->last + 1));
+
+	trace_note("ageing: %s", young ? "used" : "not used");
+	memset(model_used, 0, sizeof(model_used));
+}
+
+/*
+ * A look at a guest page without the lock, as a fault's early one.  What goes on
+ * meanwhile it may miss; a change that is over it must not.
+ */
+static void look(gfn_t gfn)
+{
+	const u64 seq = atomic_peek(&kvm.mmu_invalidate_seq);
+	const struct kvm_memory_slot *slot;
+	const struct host_page *page;
+	bool gone;
+
+	barrier_read();
+	mmu_host_rcu_read_lock();
+	slot = kvm_gfn_to_memslot(&kvm, gfn);
+	page = slot ? host_page_at(kvm_slot_gfn_to_hva(slot, gfn)) : NULL;
+	mmu_host_rcu_read_unlock();
+	if (!page || page->gone || kvm_mmu_invalidate_retry_gfn_unsafe(&kvm, seq, gfn))
+		return;
+	sched_point();
+	gone = page->gone;
+	if (!kvm_mmu_invalidate_retry_gfn_unsafe(&kvm, seq, gfn) && gone)
+		sched_fail("guest page %llu is gone, and a look without the lock misses it",
+			   (unsigned long long)gfn);
+}
+
 static void convert(const struct scenario_op *op)
 {
 	int err;
@@ -122,7 +156,11 @@ static void host_op(const struct scenario_op *op)
 		change_memory(op);
 		break;
 	case DO_AGE:
-		kvm_mmu_age_hva(&kvm, HOST_PAGE_HVA(op->first), HOST_PAGE_HVA(op->last + 1));
+		age(op);
+		break;
+	case DO_LOOK:
+		for (u32 page = op->first; page <= op->last; page++)
+			look(page);
 		break;
 	case DO_ZAP_ALL:
 		err = kvm_mmu_zap_all_fast(&kvm);
@@ -237,6 +275,7 @@ static void set_up(const struct scenario *scenario)
 	host_reset(kvm.arena.pages_max);
 	memset(&kvm, 0, sizeof(kvm));
 	memset(model_converting, 0, sizeof(model_converting));
+	memset(model_used, 0, sizeof(model_used));
 	if (kvm_mmu_init_vm(&kvm) != 0)
 		sched_fail("setting up: the VM");
 	set_up_private_memory(scenario);
@@ -273,6 +312,9 @@ static void judge_leaf(gfn_t gfn)
 			   (unsigned long long)gfn);
 	else if ((leaf.prot & KVM_PGTABLE_PROT_W) && (slot->flags & KVM_SLOT_READONLY))
 		sched_fail("guest page %llu of a read-only slot is writable",
+			   (unsigned long long)gfn);
+	else if (model_used[gfn] && !(leaf.prot & KVM_PGTABLE_PROT_ACCESSED))
+		sched_fail("guest page %llu was used, and its leaf has lost the mark",
 			   (unsigned long long)gfn);
 }
 

@@ -29,6 +29,7 @@ static const struct {
 	[DO_MAP] = {"map", OPERAND_PAGES, false},
 	[DO_DISCARD] = {"discard", OPERAND_PAGES, false},
 	[DO_AGE] = {"age", OPERAND_PAGES, false},
+	[DO_LOOK] = {"look", OPERAND_PAGES, false},
 	[DO_ZAP_ALL] = {"zap-all", OPERAND_NONE, false},
 	[DO_FLUSH] = {"flush", OPERAND_NONE, false},
 	[DO_SLOT] = {"slot", OPERAND_SLOT, false},

@@ -21,6 +21,7 @@
  *   close (the guest_memfd)
  *   log ID    unlog ID    harvest ID (the log, and copy what it names)
  *   poke (KVM writes guest pages by itself)
+ *   look (at guest pages without the lock, as a fault does before it takes it)
  */
 #ifndef KVMU_EXPLORE_SCENARIO_H
 #define KVMU_EXPLORE_SCENARIO_H
@@ -38,6 +39,7 @@ enum scenario_verb {
 	DO_MAP,
 	DO_DISCARD,
 	DO_AGE,
+	DO_LOOK,
 	DO_ZAP_ALL,
 	DO_FLUSH,
 	DO_SLOT,
