@@ -286,7 +286,7 @@ static int change_attributes(struct kvm *kvm, gfn_t start, gfn_t end, u64 attrib
 	end_change(kvm);
 
 	kvm_mmu_free_retired(kvm, retired);
-	if (change.unlinked)
+	if (change.unlinked && !KVMU_MUTANT(ATTRIBUTES_FREED_AT_ONCE))
 		mmu_host_synchronize_rcu();
 	free_nodes(change.unlinked);
 	free_nodes(change.spare);

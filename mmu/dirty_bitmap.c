@@ -3,6 +3,7 @@
 #include "mmu/dirty_bitmap.h"
 
 #include "base/atomics.h"
+#include "base/mutant.h"
 #include "mmu/mmu_host.h"
 
 static u64 words_for(u64 bits)
@@ -76,8 +77,11 @@ void kvm_dirty_bitmap_mark(struct kvm_dirty_bitmap *bitmap, u64 page)
 {
 	u64 word = word_index(page);
 
+	if (KVMU_MUTANT(GROUP_BEFORE_WORD))
+		mark_group(bitmap, word);
 	atomic_or(&bitmap->word[word], BIT_ULL(page % KVM_DIRTY_WORD_PAGES));
-	mark_group(bitmap, word);
+	if (!KVMU_MUTANT(GROUP_BEFORE_WORD))
+		mark_group(bitmap, word);
 }
 
 /* ---- groups ------------------------------------------------------------------------ */

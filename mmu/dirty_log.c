@@ -68,7 +68,7 @@ void kvm_vcpu_dirty_mark_set(struct kvm_vcpu *vcpu, gpa_t gpa)
 	const struct kvm_memory_slot *slot;
 
 	/* Under write protection a leaf that may be written is in the log already. */
-	if (vcpu->kvm->dirty.method != KVM_DIRTY_BY_MARK)
+	if (vcpu->kvm->dirty.method != KVM_DIRTY_BY_MARK || KVMU_MUTANT(MARK_UNLOGGED))
 		return;
 	mmu_host_rcu_read_lock();
 	slot = kvm_vcpu_gfn_to_memslot(vcpu, gpa_to_gfn(gpa));
@@ -206,7 +206,7 @@ static int get_log(struct kvm *kvm, const struct kvm_memory_slot *slot,
 	else
 		take_log(kvm, slot);
 	err = put_copy(slot->dirty_bitmap, user);
-	if (err && !manual)
+	if (err && !manual && !KVMU_MUTANT(LOG_LOST_ON_ERROR))
 		kvm_dirty_bitmap_put_back(slot->dirty_bitmap);
 	return err;
 }
@@ -311,7 +311,7 @@ static int reset_ring(struct kvm *kvm, struct kvm_dirty_ring *ring, struct page_
 	if (!atomic_observe(&ring->size))
 		return 0;
 	for (; kvm_dirty_ring_next_reset(ring, &id, &offset); nr++) {
-		if (!ring_page(kvm, id, offset, &slot))
+		if (!ring_page(kvm, id, offset, &slot) || KVMU_MUTANT(RESET_UNPROTECTED))
 			continue;
 		if (slot != runs->slot) {
 			runs_finish(runs);
@@ -407,6 +407,7 @@ void kvm_dirty_log_switched(struct kvm *kvm, u32 old_flags, const struct kvm_mem
 		return;
 	if (!kvm_slot_dirty_track_enabled(slot))
 		kvm_mmu_recover_huge_pages(kvm, slot);
-	else if (!slot->dirty_bitmap || !slot->dirty_bitmap->initially_set)
+	else if (!KVMU_MUTANT(LOG_BEGINS_UNPROTECTED) &&
+		 (!slot->dirty_bitmap || !slot->dirty_bitmap->initially_set))
 		protect_slot(kvm, slot);
 }

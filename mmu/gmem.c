@@ -42,7 +42,8 @@ void kvm_gmem_put(struct kvm_gmem *gmem)
 	if (atomic_drop(&gmem->refs))
 		return;
 	/* Somebody may have found it in a slot and be about to see that it is gone. */
-	mmu_host_synchronize_rcu();
+	if (!KVMU_MUTANT(FILE_FREED_AT_ONCE))
+		mmu_host_synchronize_rcu();
 	mmu_host_gmem_unmap(gmem->base, gmem->npages << PAGE_SHIFT);
 	mmu_mutex_destroy(&gmem->lock);
 	mmu_host_free(gmem->bound);

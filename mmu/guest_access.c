@@ -35,7 +35,8 @@ static int access_in_page(struct kvm *kvm, struct kvm_vcpu *vcpu, gpa_t gpa, voi
 		return mmu_host_copy_from_hva(buf, hva, bytes);
 	err = mmu_host_copy_to_hva(hva, buf, bytes);
 	/* Written before marked, also in part; in the slot as it is now, which may log by now. */
-	kvm_mark_page_dirty(kvm, vcpu, gpa_to_gfn(gpa));
+	if (!KVMU_MUTANT(OWN_WRITE_UNLOGGED))
+		kvm_mark_page_dirty(kvm, vcpu, gpa_to_gfn(gpa));
 	return err;
 }
 

@@ -96,7 +96,7 @@ static void zap_blocks(const struct recovery *r)
 	for (u32 i = 0; i < r->nr; i++)
 		kvm_mmu_zap_gfn_range(r->kvm, r->block[i],
 				      r->block[i] + pages_per_level(PG_LEVEL_2M), &flush);
-	if (kvm_pgtable_flush_owed(&flush))
+	if (kvm_pgtable_flush_owed(&flush) && !KVMU_MUTANT(RECOVER_WITHOUT_FLUSH))
 		kvm_flush_remote_tlbs(r->kvm);
 	retired = kvm_mmu_take_retired(r->kvm);
 	mmu_write_unlock(&r->kvm->mmu_lock);

@@ -87,6 +87,8 @@ bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn
 
 bool kvm_mmu_invalidate_retry_gfn(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn)
 {
+	if (KVMU_MUTANT(TEST_BEFORE_SEQ))
+		return atomic_peek(&kvm->mmu_invalidate_seq) != mmu_seq;
 	return kvm_mmu_invalidate_retry_gfn_unsafe(kvm, mmu_seq, gfn);
 }
 

@@ -35,7 +35,9 @@ struct gfn_range kvm_hva_range_in_slot(const struct kvm_memory_slot *slot, hva_t
 	hva_t base = slot->userspace_addr;
 
 	start = max_u64(align_down(start, PAGE_SIZE), base);
-	end = min_u64(align_up(end, PAGE_SIZE), base + (slot->npages << PAGE_SHIFT));
+	end = min_u64(KVMU_MUTANT(RANGE_ROUNDED_DOWN) ? align_down(end, PAGE_SIZE)
+						      : align_up(end, PAGE_SIZE),
+		      base + (slot->npages << PAGE_SHIFT));
 	return (struct gfn_range){
 		.start = slot->base_gfn + ((start - base) >> PAGE_SHIFT),
 		.end = slot->base_gfn + ((end - base) >> PAGE_SHIFT),
@@ -51,7 +53,8 @@ enum pg_level kvm_slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn, 
 		u64 pages = pages_per_level(next);
 		gfn_t first = align_down(gfn, pages);
 
-		if (first < slot->base_gfn || first + pages > slot->base_gfn + slot->npages)
+		if (!KVMU_MUTANT(BLOCK_BEYOND_SLOT) &&
+		    (first < slot->base_gfn || first + pages > slot->base_gfn + slot->npages))
 			break;
 		if (!is_aligned(hva - ((gfn - first) << PAGE_SHIFT), pages << PAGE_SHIFT))
 			break;

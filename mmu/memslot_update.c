@@ -226,9 +226,10 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 	struct kvm_memslots *before = kvm->memslots;
 	const struct kvm_memory_slot *old = update->old;
 	struct kvm_retired retired = {0};
+	bool bracket = old && !(change == SLOT_FLAGS_ONLY && KVMU_MUTANT(FLAGS_WITHOUT_BRACKET));
 
 	lock_between_host_changes(kvm);
-	if (old) {
+	if (bracket) {
 		kvm_mmu_invalidate_begin(kvm);
 		kvm_mmu_invalidate_range_add(kvm, old->base_gfn, old->base_gfn + old->npages);
 	}
@@ -239,7 +240,7 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 			kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
 		retired = kvm_mmu_take_retired(kvm);
 	}
-	if (old)
+	if (bracket)
 		kvm_mmu_invalidate_end(kvm);
 	kvm_stat_add(&kvm->stat.memslot_updates, 1);
 	mmu_write_unlock(&kvm->mmu_lock);

@@ -258,7 +258,10 @@ void kvm_mmu_invalidate_end(struct kvm *kvm);
  * looked up @gfn be taken again?
  */
 bool kvm_mmu_invalidate_retry_gfn(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn);
-/* The same guess without the lock; may be wrong in either direction, harmlessly. */
+/*
+ * The same without the lock: a change may begin behind its back, so "no" is a
+ * guess; one whose bracket is closed again it does not miss.
+ */
 bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn);
 
 /*

@@ -76,7 +76,8 @@ static bool is_cached_mmio(struct kvm_vcpu *vcpu, const struct kvm_page_fault *f
 {
 	if (fault->is_private || is_mismatch(vcpu, fault))
 		return false;
-	return vcpu->mmio_gfn == fault->gfn && vcpu->mmio_gen == memslot_generation(vcpu->kvm);
+	return vcpu->mmio_gfn == fault->gfn && (vcpu->mmio_gen == memslot_generation(vcpu->kvm) ||
+						KVMU_MUTANT(MMIO_OUTLIVES_SLOTS));
 }
 
 /* As KVM's ACC_* bits have it: 1 fetch, 2 write, 4 user. */
@@ -209,7 +210,11 @@ static enum kvm_ret_pf topup_table_cache(struct kvm_vcpu *vcpu, struct kvm_page_
 
 	if (unlikely(kvm_mmu_over_table_limit(vcpu->kvm))) {
 		fault->error = kvm_mmu_zap_all_fast(vcpu->kvm);
-		return fault->error ? RET_PF_USER : RET_PF_RETRY;
+		if (fault->error)
+			return RET_PF_USER;
+		if (!KVMU_MUTANT(EPOCH_BEFORE_RECLAIM))
+			return RET_PF_RETRY;
+		vcpu->mmu->root_epoch = atomic_peek(&vcpu->kvm->root_epoch);
 	}
 	if (likely(cache->nr >= TABLE_CACHE_MIN))
 		return RET_PF_CONTINUE;
@@ -410,7 +415,7 @@ static enum kvm_ret_pf map_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *f
 	kvmu_trace(kvmmmu, kvm_mmu_spte_requested, fault->gfn, fault->pfn, fault->req_level);
 	ret = map_outcome(vcpu, fault, &map, ept_map(&vcpu->kvm->pgt, &map));
 	/* The slot is still that one: changing it moves the sequence. */
-	if (ret == RET_PF_FIXED && fault->map_writable)
+	if (ret == RET_PF_FIXED && fault->map_writable && !KVMU_MUTANT(LOG_AFTER_UNLOCK))
 		kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, fault->slot, fault->gfn);
 	return ret;
 }
@@ -427,6 +432,8 @@ static enum kvm_ret_pf map_unless_stale(struct kvm_vcpu *vcpu, struct kvm_page_f
 		      ? RET_PF_RETRY
 		      : map_fault(vcpu, fault);
 	mmu_read_unlock(&kvm->mmu_lock);
+	if (KVMU_MUTANT(LOG_AFTER_UNLOCK) && ret == RET_PF_FIXED && fault->map_writable)
+		kvm_mark_page_dirty_in_slot(kvm, vcpu, fault->slot, fault->gfn);
 	return ret;
 }
 
@@ -461,8 +468,12 @@ enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 
 	if (kvm_mmu_invalidate_retry_gfn_unsafe(kvm, fault->mmu_seq, fault->gfn))
 		return RET_PF_RETRY;
+	if (KVMU_MUTANT(TEST_BEFORE_SEQ))
+		fault->mmu_seq = atomic_peek(&kvm->mmu_invalidate_seq);
 	if (is_mismatch(vcpu, fault))
 		return prepare_memory_fault(vcpu, fault, -EFAULT);
+	if (KVMU_MUTANT(MISMATCH_BEFORE_SEQ))
+		fault->mmu_seq = atomic_peek(&kvm->mmu_invalidate_seq);
 	ret = resolve_slot(vcpu, fault);
 	if (ret == RET_PF_CONTINUE)
 		ret = faultin_pfn(vcpu, fault);
@@ -588,6 +599,10 @@ int kvm_mmu_prefault(struct kvm_vcpu *vcpu, gpa_t gpa, enum pg_level *level)
 	/* Between two runs nobody else serves the request to leave an old root. */
 	kvm_mmu_reload(vcpu);
 	ret = kvm_mmu_do_page_fault(vcpu, gpa, error_code, true, &err, level);
+	for (unsigned int turn = 0; KVMU_MUTANT(PREFAULT_ENDLESS) && ret == RET_PF_RETRY; turn++) {
+		mmu_host_wait_turn(turn);
+		ret = kvm_mmu_do_page_fault(vcpu, gpa, error_code, true, &err, level);
+	}
 	switch (ret) {
 	case RET_PF_FIXED:
 	case RET_PF_SPURIOUS:

@@ -66,7 +66,10 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 
 	if (err)
 		return err;
-	mmu_write_lock(&kvm->mmu_lock);
+	if (KVMU_MUTANT(ZAP_ALL_AS_READER))
+		mmu_read_lock(&kvm->mmu_lock);
+	else
+		mmu_write_lock(&kvm->mmu_lock);
 	ept_swap_roots(&kvm->pgt, &other);
 	/* The root first: pairs with kvm_mmu_reload(). */
 	atomic_publish(&kvm->root_epoch, kvm->root_epoch + 1);
@@ -75,7 +78,10 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 	retired = kvm_mmu_take_retired(kvm);
 	kvm_stat_add(&kvm->stat.zapped_all, 1);
 	kvmu_trace(kvmmmu, kvm_mmu_zap_all_fast, kvm->root_epoch, atomic_peek(&kvm->arena.pages));
-	mmu_write_unlock(&kvm->mmu_lock);
+	if (KVMU_MUTANT(ZAP_ALL_AS_READER))
+		mmu_read_unlock(&kvm->mmu_lock);
+	else
+		mmu_write_unlock(&kvm->mmu_lock);
 
 	/* No vCPU walks the old tree any more; look-ups without a lock may. */
 	if (retired.first)

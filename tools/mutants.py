@@ -2,11 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Switch every mutant of base/mutant.h on, one after the other, and see who notices.
 
-    mutants.py [--only REGEX] [--jobs N]
+    mutants.py [--only REGEX] [--jobs N] [--write]
+    mutants.py --build | --test NAME
 
-First the explorer over its scenarios, then the unit tests; the first that fails
-has caught it.  Prints a table: mutant, caught by, schedules, seconds.  Exit
-status 1 when one lives, or when a test fails without any.
+Who caught each of them the last time stands in docs/mutants.md and is asked
+first; then every scenario of the explorer and every unit test, until one
+notices.  A line for each as it comes: mutant, caught by, schedules, seconds.
+Exit status 1 when one lives, when another has caught it than the document says
+(--write puts that into it), or when a test fails without any.
+
+The other two are for run_tests.py: build what is needed, or hold one mutant
+against who is said to catch it.
 """
 
 import argparse
@@ -16,137 +22,208 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
+import mutant_list
 import sources
 
 ROOT = sources.ROOT
 BUILD = ROOT / "build-mutants"
 EXPLORER = BUILD / "explore/kvmu-explore"
-# The explorer is asked for these first: between them they catch most.
-FIRST = ["close_meets_delete", "close_meets_fault", "ageing_meets_use", "conversions_cross",
-         "two_slots_one_memory", "harvest_meets_writes", "harvest_meets_first_fault"]
-SCENARIOS = sorted((ROOT / "explore/scenarios").glob("*.scn"),
-                   key=lambda path: (path.stem not in FIRST, path.stem))
-# In the order of their speed.
-UNIT_TESTS = ["mmu/mmu_race_test", "mmu/mmu_age_test", "mmu/mmu_page_fault_test",
-              "mmu/mmu_private_fault_test", "mmu/mmu_attributes_test", "mmu/mmu_gmem_test",
-              "mmu/mmu_zap_test", "mmu/mmu_invalidate_test",
-              "pgtable/pgtable_transition_test", "pgtable/pgtable_transition_bbm_test",
-              "pgtable/pgtable_visitor_test", "pgtable/pgtable_api_test",
-              "pgtable/pgtable_model_test", "pgtable/pgtable_concurrency_test"]
-MAX_SCHEDULES = 4000
-MAX_RANDOM = 300
-TIMEOUT = 120
+# Schedules of one scenario: for who is said to catch it, for anyone, and without a mutant.
+KNOWN, ANYONE, SOUND = (30000, 3000), (4000, 300), (500, 50)
+TIMEOUT = 20  # seconds for one of them: a mutant may hang what notices it
 SETUP = ["meson", "setup", "--buildtype=debugoptimized", "-Ddebug_checks=true",
          "-Dmutants=true", str(BUILD)]
+NO_MUTANT = "NONE"
 
 
 class Failure(Exception):
     """What the user has to know."""
 
 
-def build():
-    if not (BUILD / "build.ninja").exists():
-        run_quietly(SETUP)
-    run_quietly(["ninja", "-C", str(BUILD), "explore/kvmu-explore",
-                 *(f"tests/{test}" for test in unit_tests_there())])
+@dataclass
+class Result:
+    """Who has caught a mutant, if anybody, and what it took."""
+    name: str
+    caught_by: str
+    schedules: int
+    seconds: float
+
+
+# ---- building ------------------------------------------------------------------------------
 
 
 def run_quietly(command):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Failure(f"{' '.join(command[:3])} failed:\n{done.stdout[-3000:]}{done.stderr}")
+    return done.stdout
 
 
-def unit_tests_there():
-    """Those of the list that this build knows."""
-    known = subprocess.run(["ninja", "-C", str(BUILD), "-t", "targets", "all"],
-                           capture_output=True, text=True, check=True).stdout
-    return [test for test in UNIT_TESTS if f"tests/{test}:" in known]
+def build(catchers):
+    """The explorer and these unit tests: no more of the tree than is needed."""
+    if not (BUILD / "build.ninja").exists():
+        run_quietly(SETUP)
+    tests = [f"tests/{mutant_list.unit_test_path(name)}" for name in sorted(catchers)
+             if not mutant_list.is_scenario(name)]
+    ninja = ["ninja", "-C", str(BUILD), "explore/kvmu-explore", *tests]
+    try:
+        output = run_quietly(ninja)
+    except Failure:
+        # Configured before cmocka was there?  Then it knows no unit tests.
+        run_quietly(["meson", "setup", "--reconfigure", str(BUILD)])
+        output = run_quietly(ninja)
+    for line in output.splitlines():
+        if ": warning:" in line:
+            print(line)
 
 
-def mutants():
-    listed = subprocess.run([str(EXPLORER), "--list-mutants"], capture_output=True, text=True,
-                            check=True).stdout
-    return [tuple(line.split("\t")) for line in listed.splitlines()]
+# ---- one mutant ----------------------------------------------------------------------------
 
 
-def explore(mutant, scenario):
+def explore(mutant, scenario, schedules):
     """(caught, schedules)"""
+    most, random = schedules
     try:
         done = subprocess.run(
-            [str(EXPLORER), "--mutant", mutant, "--max", str(MAX_SCHEDULES), "--random",
-             str(MAX_RANDOM), "--quiet", str(scenario)],
+            [str(EXPLORER), "--mutant", mutant, "--max", str(most), "--random", str(random),
+             "--quiet", str(mutant_list.SCENARIO_DIRECTORY / scenario)],
             capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return True, 0
+    if done.returncode == 2:
+        raise Failure(done.stderr)
     count = re.search(r"(\d+) schedules, \d+ failed", done.stdout)
-    return done.returncode != 0, int(count.group(1)) if count else 0
+    caught = done.returncode != 0
+    # The one that fails is not counted there.
+    return caught, (int(count.group(1)) if count else 0) + caught
 
 
 def unit_test_fails(test, mutant):
     env = dict(os.environ, KVMU_MUTANT=mutant, KVMU_TEST_SCALE="2", KVMU_TEST_SEED="1")
     try:
-        done = subprocess.run([str(BUILD / "tests" / test)], capture_output=True, env=env,
-                              timeout=TIMEOUT, check=False)
+        done = subprocess.run([str(BUILD / "tests" / mutant_list.unit_test_path(test))],
+                              capture_output=True, env=env, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired:
         return True
     return done.returncode != 0
 
 
-def hunt(mutant, tests):
-    """(name of what caught it or None, schedules, seconds)"""
+def hunt(mutant, catchers, schedules):
+    """Ask @catchers, one after the other, until one notices."""
     start = time.monotonic()
-    schedules = 0
-    for scenario in SCENARIOS:
-        caught, count = explore(mutant, scenario)
-        schedules += count
+    total = 0
+    for catcher in catchers:
+        if mutant_list.is_scenario(catcher):
+            caught, count = explore(mutant, catcher, schedules)
+            total += count
+        else:
+            caught = unit_test_fails(catcher, mutant)
         if caught:
-            return scenario.stem, schedules, time.monotonic() - start
-    for test in tests:
-        if unit_test_fails(test, mutant):
-            return test.split("/")[1], schedules, time.monotonic() - start
-    return None, schedules, time.monotonic() - start
+            return Result(mutant, catcher, total, time.monotonic() - start)
+    return Result(mutant, None, total, time.monotonic() - start)
 
 
-def print_table(results):
-    print(f"{'mutant':26} {'caught by':30} {'schedules':>9} {'seconds':>7}")
-    for name, (caught, schedules, seconds) in results:
-        print(f"{name:26} {caught or 'LIVES':30} {schedules:9} {seconds:7.1f}")
+def everyone():
+    scenarios = sorted(path.name for path in mutant_list.SCENARIO_DIRECTORY.glob("*.scn"))
+    return scenarios + [test.split("/")[1] for test in mutant_list.UNIT_TESTS]
 
 
-def hunt_all(names, tests, jobs):
+def hunt_known_first(name, known):
+    if name in known:
+        result = hunt(name, [known[name]], KNOWN)
+        if result.caught_by:
+            return result
+    return hunt(name, everyone(), ANYONE)
+
+
+# ---- all of them ---------------------------------------------------------------------------
+
+
+def print_result(result):
+    print(f"{result.name:26} {result.caught_by or 'LIVES':34} {result.schedules:9}"
+          f" {result.seconds:7.1f}", flush=True)
+
+
+def hunt_all(names, known, jobs):
+    print(f"{'mutant':26} {'caught by':34} {'schedules':>9} {'seconds':>7}", flush=True)
     results = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for name, result in zip(names, pool.map(lambda name: hunt(name, tests), names)):
-            results.append((name, result))
-            if sys.stderr.isatty():
-                print(f"\r{len(results)}/{len(names)} {name:30}", end="", file=sys.stderr)
+        hunts = [pool.submit(hunt_known_first, name, known) for name in names]
+        for done in concurrent.futures.as_completed(hunts):
+            print_result(done.result())
+            results.append(done.result())
     return results
+
+
+def write_document(results):
+    """Who has caught what, into the last column."""
+    text = mutant_list.DOCUMENT.read_text()
+    for result in results:
+        if result.caught_by:
+            text = re.sub(rf"(?m)^(\| `{result.name}` \|(?:[^|\n]*\|){{3}})[^|\n]*\|$",
+                          rf"\1 `{result.caught_by}` |", text)
+    mutant_list.DOCUMENT.write_text(text)
+
+
+def judge(results, known):
+    """Say what is not as it should be; the exit status."""
+    living = [result.name for result in results if not result.caught_by]
+    others = [f"{result.name} ({result.caught_by}, not {known.get(result.name, 'anybody')})"
+              for result in results
+              if result.caught_by and result.caught_by != known.get(result.name)]
+    print(f"{len(results) - len(living)} of {len(results)} mutants caught")
+    if living:
+        print(f"these live: {', '.join(living)}")
+    if others:
+        print(f"docs/mutants.md says otherwise, --write corrects it: {', '.join(others)}")
+    return 1 if living or others else 0
+
+
+def survey(args, known):
+    build(everyone() if args.write else set(known.values()))
+    sound = hunt(NO_MUTANT, sorted(set(known.values())), SOUND)
+    if sound.caught_by:
+        raise Failure(f"{sound.caught_by} fails without any mutant")
+    names = [name for name in mutant_list.declared() if re.search(args.only, name)]
+    if set(names) - set(known):
+        build(everyone())
+    results = hunt_all(names, known, args.jobs)
+    if args.write:
+        write_document(results)
+        known = {row.name: row.caught_by for row in mutant_list.documented()}
+    return judge(results, known)
+
+
+def test_one(name, known):
+    """As the document has it, or not.  Without a mutant nobody may notice anything."""
+    if name == NO_MUTANT:
+        result = hunt(name, sorted(set(known.values())), SOUND)
+    else:
+        result = hunt(name, [known[name]], KNOWN)
+    print_result(result)
+    return 0 if bool(result.caught_by) == (name != NO_MUTANT) else 1
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", metavar="REGEX", help="mutants whose name matches")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--write", action="store_true", help="put the catchers into the document")
+    parser.add_argument("--build", action="store_true", help="no more than build")
+    parser.add_argument("--test", metavar="NAME", help="one, against who is said to catch it")
     args = parser.parse_args()
+    known = {row.name: row.caught_by for row in mutant_list.documented()
+             if mutant_list.is_catcher(row.caught_by)}
     try:
-        build()
+        if args.build:
+            build(set(known.values()))
+            return 0
+        return test_one(args.test, known) if args.test else survey(args, known)
     except Failure as failure:
         print(f"mutants: {failure}", file=sys.stderr)
         return 1
-    tests = unit_tests_there()
-    sound, _, _ = hunt("NONE", tests)
-    if sound:
-        print(f"mutants: {sound} fails without any mutant", file=sys.stderr)
-        return 1
-    names = [name for name, _ in mutants() if re.search(args.only, name)]
-    results = hunt_all(names, tests, args.jobs)
-    print_table(results)
-    living = [name for name, (caught, _, _) in results if not caught]
-    print(f"{len(results) - len(living)} of {len(results)} mutants caught"
-          + (f"; these live: {', '.join(living)}" if living else ""))
-    return 1 if living else 0
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 
 import demand_paging
+import mutant_list
+import mutants
 import selftest_list
 import selftest_report
 import selftest_table
@@ -29,7 +31,8 @@ TOOLS = ROOT / "tools"
 BUILD = ROOT / "build"
 DEMAND_PAGING_VERSION = "6.12"  # whose figures are held against the budget
 MODES = ("release", "debug", "asan", "tsan", "permuted")
-STATIC_CHECKS = ("layers", "headers", "sizes", "words", "format", "selftests")
+MUTANTS = "mutants"  # one more build, whose tests are the mutants
+STATIC_CHECKS = ("layers", "headers", "sizes", "words", "format", "selftests", "mutants")
 BUILD_TIMEOUT = 900
 # A sanitizer or a debug build is slower; a unit test's own limit is multiplied by this.
 SLOWNESS = {"release": 1, "debug": 3, "asan": 4, "tsan": 10, "permuted": 3}
@@ -170,6 +173,17 @@ def fetch_test(version):
                 timeout=600)
 
 
+def mutant_build_test():
+    return Test("mutants: build", [sys.executable, str(TOOLS / "mutants.py"), "--build"],
+                timeout=BUILD_TIMEOUT, judge=no_warnings)
+
+
+def mutant_tests():
+    """Each mutant is caught by who docs/mutants.md says it is; without one nobody fails."""
+    for name in (mutants.NO_MUTANT, *mutant_list.declared()):
+        yield Test(f"mutant-{name}", [sys.executable, str(TOOLS / "mutants.py"), "--test", name])
+
+
 def demand_paging_tests(version, floors):
     executable = BUILD / f"selftests-{version}/demand_paging_test"
     for variant in demand_paging.VARIANTS:
@@ -217,6 +231,11 @@ class Session:
             for version in selftest_list.VERSIONS:
                 self.run_kernel_selftests(version)
 
+    def run_mutants(self):
+        tests = self.wanted(mutant_tests())
+        if tests and self.runner.run_one(mutant_build_test()):
+            self.runner.run_all(tests)
+
     def run_kernel_selftests(self, version):
         if not self.may_match(f"release: kernel {version}: "):
             return
@@ -236,7 +255,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--long", action="store_true", help="longer random and stress runs")
     parser.add_argument("--only", default="", metavar="REGEX", help="tests whose name matches")
-    parser.add_argument("--modes", default=",".join(MODES), help="build modes, with commas")
+    parser.add_argument("--modes", default=",".join((*MODES, MUTANTS)), help="build modes, with commas")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     return parser.parse_args()
 
@@ -249,7 +268,10 @@ def main():
     session.run(static_tests())
     if args.only != "static":
         for mode in args.modes.split(","):
-            session.run_mode(mode)
+            if mode == MUTANTS:
+                session.run_mutants()
+            else:
+                session.run_mode(mode)
     print(f"\n{time.monotonic() - start:.0f} s in all; logs in {session.runner.logs}")
     return session.runner.summary()
 

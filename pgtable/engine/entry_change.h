@@ -158,7 +158,7 @@ pgt_inline void pgt_note_flush(const struct kvm_pgtable_visit_ctx *ctx, kvm_pte_
 
 	if (!pgt_change_owes(ctx->old, new, ctx->level))
 		return;
-	if (pgt_is_table(ctx->old, ctx->level)) {
+	if (pgt_is_table(ctx->old, ctx->level) && !KVMU_MUTANT(TABLE_NOT_NOTED)) {
 		pgt_note_table(owed, ctx->addr, start, end);
 		if (!new)
 			return; /* only an empty table page becomes absent */

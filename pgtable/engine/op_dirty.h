@@ -12,6 +12,8 @@
 pgt_inline kvm_pte_t pgt_cleaned(const struct kvm_pgtable *pgt, kvm_pte_t pte, unsigned int level)
 {
 	pte = fmt_mkclean(pte, level);
+	if (KVMU_MUTANT(BLOCK_CLEANED) && pgt->config.accessed_dirty)
+		return pte;
 	return level == 1 && pgt->config.accessed_dirty ? pte : fmt_wrprotect(pte, level);
 }
 

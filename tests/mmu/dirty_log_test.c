@@ -432,12 +432,15 @@ static void a_block_of_a_log_with_everything_set_is_split_when_cleared(void **st
 static void blocks_come_back_when_logging_ends(void **state)
 {
 	struct log *log = *state;
+	u64 flushes;
 
 	map_block(log, 1);
 	write_page(log, 3); /* its neighbours are not resident */
 	start(log);
 	write_page(log, 600);
+	flushes = log->vm->kvm.stat.remote_tlb_flushes;
 	assert_int_equal(set_flags(log, 0), 0);
+	assert_int_equal(log->vm->kvm.stat.remote_tlb_flushes, flushes + 1);
 	assert_true(test_leaf(log->vm, PAGE_GPA(3)).present);
 	assert_false(test_leaf(log->vm, PAGE_GPA(600)).present);
 	write_page(log, 601);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define BLOCK	    (2ull << 20)
 #define BLOCK_PAGES (BLOCK >> PAGE_SHIFT)
@@ -392,10 +393,16 @@ static void what_happens_during_the_lookup_is_noticed(void **state)
 
 /* ---- before the guest asks ------------------------------------------------------------------- */
 
+/* Seconds; whoever waits for the page may be who was to bring it. */
+#define PATIENCE 5u
+
 static int prefault(struct private_vm *p, u64 page, enum pg_level *level)
 {
-	int err = kvm_mmu_prefault(&p->vm->vcpu[0], TEST_GPA + page * PAGE_SIZE, level);
+	int err;
 
+	alarm(PATIENCE);
+	err = kvm_mmu_prefault(&p->vm->vcpu[0], TEST_GPA + page * PAGE_SIZE, level);
+	alarm(0);
 	if (p->gmem)
 		assert_int_equal(p->gmem->refs, 1);
 	return err;
