@@ -12,6 +12,7 @@ BUILD_debug    := build-debug
 BUILD_asan     := build-asan
 BUILD_tsan     := build-tsan
 BUILD_permuted := build-permuted
+BUILD_fuzz     := build-fuzz
 
 OPTIONS_release  := --buildtype=release -Ddebug=true
 OPTIONS_debug    := --buildtype=debug -Ddebug_checks=true --werror
@@ -20,6 +21,10 @@ OPTIONS_asan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=t
 # GCC warns that ThreadSanitizer does not model fences; where one orders plain data, code says so.
 OPTIONS_tsan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=thread \
                     -Dc_args=-Wno-tsan --werror
+# The fuzz targets, for which clang counts the paths taken.
+OPTIONS_fuzz     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=address,undefined \
+                    -Dfuzzers=true --werror
+ENV_fuzz         := CC=clang
 OPTIONS_permuted := --buildtype=debugoptimized -Ddebug_checks=true -Dpermuted=true --werror
 
 BUILD := $(BUILD_$(MODE))
@@ -27,9 +32,12 @@ ifeq ($(BUILD),)
 $(error MODE=$(MODE) is unknown; use release, debug, asan, tsan or permuted)
 endif
 
-MODES := release debug asan tsan permuted
+MODES := release debug asan tsan permuted fuzz
+FUZZ_TARGETS := pgtable ioctl guest decoder
 
-.PHONY: all build run test test-long hw mutants bench fuzz-cpu format check help clean
+FUZZERS := $(addprefix fuzz-,$(FUZZ_TARGETS))
+
+.PHONY: all build run test test-long hw mutants bench fuzz-cpu fuzz-build $(FUZZERS) format check help clean
 
 all: build
 
@@ -37,7 +45,7 @@ all: build
 $(BUILD)/build.ninja:
 	@tools/setup.sh $(or $(PURPOSE),build)
 	@echo "Configuring $(BUILD) ($(MODE))"
-	@meson setup $(OPTIONS_$(MODE)) $(BUILD) >$(BUILD).log 2>&1 || \
+	@$(ENV_$(MODE)) meson setup $(OPTIONS_$(MODE)) $(BUILD) >$(BUILD).log 2>&1 || \
 		{ cat $(BUILD).log; rm -rf $(BUILD) $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/configure.log
 
@@ -83,6 +91,16 @@ fuzz-cpu:
 	@$(MAKE) --no-print-directory build PURPOSE=test TARGETS=tests/vcpu/diff/vcpu_diff
 	@$(BUILD)/tests/vcpu/diff/vcpu_diff --forever
 
+# Inputs that reach new paths, until one breaks something; Ctrl-C ends it.  ARGS goes to
+# tools/fuzz.py: ARGS='--seconds 60 --shard 1/4'.
+fuzz-build:
+	@tools/setup.sh fuzz
+	@$(MAKE) --no-print-directory build MODE=fuzz PURPOSE=fuzz \
+		TARGETS='$(addprefix fuzz/fuzz_,$(FUZZ_TARGETS))'
+
+$(FUZZERS): fuzz-%: fuzz-build
+	@tools/fuzz.py $(ARGS) $*
+
 # The static checks alone: seconds, and part of `make test`.
 check:
 	@tools/setup.sh test
@@ -104,6 +122,8 @@ help:
 	@echo 'make mutants    switch real mistakes on, one after the other, and see who notices'
 	@echo 'make bench      the budget table: our figures beside their floors, measured now'
 	@echo 'make fuzz-cpu   random instructions against this CPU until one differs; Ctrl-C ends it'
+	@echo 'make fuzz-pgtable, fuzz-ioctl, fuzz-guest, fuzz-decoder'
+	@echo '                inputs that reach new paths, until one breaks something; Ctrl-C ends it'
 	@echo 'make check      only the static checks (layers, headers, sizes, formatting)'
 	@echo 'make format     run clang-format on all sources'
 	@echo 'make clean      remove the build directories; .cache (unpacked kernel source) stays'

@@ -153,6 +153,12 @@ static const struct {
 	[KVM_FILE_STATS] = {NULL, 0},
 };
 
+const struct ioctl_entry *ioctl_entries(enum kvm_file_kind kind, u32 *nr)
+{
+	*nr = tables[kind].nr;
+	return tables[kind].entry;
+}
+
 const struct ioctl_entry *ioctl_find(enum kvm_file_kind kind, u32 request)
 {
 	for (u32 i = 0; i < tables[kind].nr; i++) {

@@ -51,6 +51,8 @@ struct ioctl_entry {
 
 /* NULL: no such call on that kind of descriptor. */
 const struct ioctl_entry *ioctl_find(enum kvm_file_kind kind, u32 request);
+/* All calls on that kind of descriptor; what wants to try each of them asks here. */
+const struct ioctl_entry *ioctl_entries(enum kvm_file_kind kind, u32 *nr);
 
 /* ---- handlers, by file ------------------------------------------------------------------- */
 

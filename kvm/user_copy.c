@@ -30,10 +30,11 @@ void kvm_user_copy_fault(hva_t addr)
 /*
  * @clear: zeros instead.  The mask is not saved: our handler runs with SA_NODEFER and
  * an empty mask, so leaving it by a jump changes nothing.  A null pointer is tried
- * like any other, whatever memcpy's declaration says about it.
+ * like any other, whatever memcpy's declaration says about it; so is one that a
+ * sanitizer knows to be bad.
  */
-__attribute__((no_sanitize("undefined"))) static int guarded_copy(void *to, const void *from,
-								  u64 bytes, hva_t user, bool clear)
+__attribute__((no_sanitize("undefined", "address"))) static int
+guarded_copy(void *to, const void *from, u64 bytes, hva_t user, bool clear)
 {
 	struct copy_guard g = {.start = user, .end = user + bytes};
 

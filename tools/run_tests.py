@@ -6,7 +6,7 @@
 
 Stages: static checks; then for each build mode its build, its unit tests and
 the client programs under `kvmu run`; in release also the kernel's own
-demand_paging_test.  Logs: build/test-logs/.
+KVM selftests; then the fuzz targets.  Logs: build/test-logs/.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import demand_paging
+import fuzz
 import mutant_list
 import mutants
 import selftest_list
@@ -32,6 +33,7 @@ BUILD = ROOT / "build"
 DEMAND_PAGING_VERSION = "6.12"  # whose figures are held against the budget
 MODES = ("release", "debug", "asan", "tsan", "permuted")
 MUTANTS = "mutants"  # one more build, whose tests are the mutants
+FUZZ = "fuzz"  # also a stage: the fuzz targets, each for some seconds
 STATIC_CHECKS = ("layers", "headers", "sizes", "words", "format", "selftests", "mutants")
 BUILD_TIMEOUT = 900
 # A sanitizer or a debug build is slower; a unit test's own limit is multiplied by this.
@@ -196,6 +198,18 @@ def demand_paging_tests(version, floors):
 # ---- the stages --------------------------------------------------------------------------
 
 
+def fuzz_build_test():
+    return Test("fuzz: build", ["make", "--no-print-directory", "-C", str(ROOT), "fuzz-build"],
+                timeout=BUILD_TIMEOUT, judge=no_warnings)
+
+
+def fuzz_tests():
+    """Each target over its seeds and what becomes of them in a few seconds."""
+    for target in sorted(fuzz.TARGETS):
+        yield Test(f"fuzz: {target}", [sys.executable, str(TOOLS / "fuzz.py"), "--smoke", target],
+                   judge=lambda output: (True, output.strip().splitlines()[-1]))
+
+
 class Session:
     """One call of the runner: which tests are wanted, and their results."""
 
@@ -246,6 +260,10 @@ class Session:
             floors = demand_paging.host_floors(BUILD / "bench/host_floor")
             self.run(list(demand_paging_tests(version, floors)))
 
+    def run_fuzzers(self):
+        if self.wanted([fuzz_build_test(), *fuzz_tests()]) and self.runner.run_one(fuzz_build_test()):
+            self.run(list(fuzz_tests()))
+
     def may_match(self, start):
         """Could --only choose a test whose name begins so?  Saves a build that no test needs."""
         return not self.args.only or start in self.args.only or "kernel" in self.args.only
@@ -255,7 +273,8 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--long", action="store_true", help="longer random and stress runs")
     parser.add_argument("--only", default="", metavar="REGEX", help="tests whose name matches")
-    parser.add_argument("--modes", default=",".join((*MODES, MUTANTS)), help="build modes, with commas")
+    parser.add_argument("--modes", default=",".join((*MODES, MUTANTS, FUZZ)),
+                        help="build modes, with commas")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     return parser.parse_args()
 
@@ -270,6 +289,8 @@ def main():
         for mode in args.modes.split(","):
             if mode == MUTANTS:
                 session.run_mutants()
+            elif mode == FUZZ:
+                session.run_fuzzers()
             else:
                 session.run_mode(mode)
     print(f"\n{time.monotonic() - start:.0f} s in all; logs in {session.runner.logs}")

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Install the Debian packages that a make target needs and that are missing.
-#   tools/setup.sh build|run|test|bench|format ...
+#   tools/setup.sh build|run|test|bench|fuzz|format ...
 # A stamp remembers that all were there; it is valid until dpkg's state changes.
 set -eu
 
@@ -15,13 +15,17 @@ selftest_packages='linux-source-6.12 xz-utils make'
 # Bare-metal images for other processors, and the emulators whose MMUs walk our tables.
 image_packages='clang lld qemu-system-arm qemu-system-misc qemu-system-x86'
 
+# libFuzzer and the sanitizers' runtimes for clang.
+fuzz_packages='clang libclang-rt-dev libcmocka-dev'
+
 packages_of() {
 	case $1 in
 	build) echo "$build_packages" ;;
 	run) echo "$build_packages $selftest_packages" ;;
-	test) echo "$build_packages $selftest_packages $image_packages linux-source-6.1 libcmocka-dev
-			clang-format" ;;
+	test) echo "$build_packages $selftest_packages $image_packages $fuzz_packages linux-source-6.1
+			libcmocka-dev clang-format" ;;
 	bench) echo "$build_packages $selftest_packages" ;;
+	fuzz) echo "$build_packages $fuzz_packages" ;;
 	format) echo 'clang-format' ;;
 	*) echo "setup: unknown purpose '$1'" >&2 && exit 2 ;;
 	esac

@@ -83,6 +83,19 @@ static void jump_to_nowhere(void)
 	finish(&g);
 }
 
+/* Prefixes without end, in the middle of a page and up to the next: #GP, without an IDT. */
+static void endless_prefixes(void)
+{
+	for (uint64_t bytes = 14; bytes < 2 * PAGE_BYTES; bytes += 97) {
+		struct guest g = start(undefined_begin, undefined_end, (struct kvm_regs){0});
+
+		memset(g.m.bytes + CODE_GPA, 0x66, bytes);
+		g.m.bytes[CODE_GPA + bytes] = 0xf4;
+		client_run_to(&g.c, bytes < 15 ? KVM_EXIT_HLT : KVM_EXIT_SHUTDOWN);
+		finish(&g);
+	}
+}
+
 static void real_mode_jump_to_nowhere(void)
 {
 	struct client_vm c = client_create();
@@ -237,6 +250,7 @@ int main(int argc, char **argv)
 	EXPECT_EQ(sigaction(SIGALRM, &action, NULL), 0);
 	triple_fault();
 	jump_to_nowhere();
+	endless_prefixes();
 	real_mode_jump_to_nowhere();
 	access_at_the_edges();
 	walk_past_the_end();
