@@ -90,6 +90,14 @@ def build_test(mode):
                 timeout=BUILD_TIMEOUT, judge=no_warnings)
 
 
+def tests_of_what_is_shipped():
+    for name in ("freestanding", "sites"):
+        yield Test(f"static: {name}",
+                   [sys.executable, str(TOOLS / f"check_{name}.py"), str(BUILD)])
+    yield Test("static: no mutant is shipped",
+               [sys.executable, str(ROOT / "tests/tools/no_mutants_test.py"), str(BUILD)])
+
+
 def read_introspection(mode, what):
     return json.loads((build_directory(mode) / f"meson-info/intro-{what}.json").read_text())
 
@@ -234,9 +242,7 @@ class Session:
         if not self.build(mode):
             return
         if mode == "release":
-            self.run([Test(f"static: {name}",
-                           [sys.executable, str(TOOLS / f"check_{name}.py"), str(BUILD)])
-                      for name in ("freestanding", "sites")])
+            self.run(list(tests_of_what_is_shipped()))
         self.run(list(unit_tests(mode, self.args.long)))
         self.run(list(client_tests(mode, self.args.long)))
         if mode == "release":

@@ -10,7 +10,9 @@ from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 sys.path.insert(0, str(TOOLS))
-import check_sites  # noqa: E402  (found by the line above)
+import check_mutants  # noqa: E402  (found by the line above)
+import check_sites  # noqa: E402
+import mutant_list  # noqa: E402
 SPDX = "/* SPDX-License-Identifier: BSD-2-Clause */\n"
 
 
@@ -127,6 +129,57 @@ class Sites(unittest.TestCase):
     def test_an_unknown_function_is_found(self):
         self.assertEqual(self.problems("mmap"),
                          ["kvm/vm_fd.c: mmap() has no site and is not listed as harmless"])
+
+
+class Mutants(unittest.TestCase):
+    """The document as it is, with one thing changed."""
+
+    def setUp(self):
+        self.declared = mutant_list.declared()
+        self.rows = mutant_list.documented()
+        self.there = check_mutants.places()
+        self.text = mutant_list.DOCUMENT.read_text()
+
+    def found(self):
+        return list(check_mutants.problems(self.declared, self.rows, self.there, self.text))
+
+    def test_document_as_it_is_is_fine(self):
+        self.assertEqual(self.found(), [])
+
+    def test_mutant_that_the_document_has_not_is_found(self):
+        del self.rows[3]
+        self.assertEqual(len(self.found()), 1)
+
+    def test_mutant_that_only_the_document_has_is_found(self):
+        del self.declared[self.rows[3].name]
+        self.assertTrue(any(self.rows[3].name in problem for problem in self.found()))
+
+    def test_mutant_in_another_file_is_found(self):
+        self.there[self.rows[3].name] = {"mmu/elsewhere.c"}
+        self.assertEqual(len(self.found()), 1)
+
+    def test_mutant_that_is_nowhere_is_found(self):
+        del self.there[self.rows[3].name]
+        self.assertEqual(len(self.found()), 1)
+
+    def test_catcher_that_does_not_exist_is_found(self):
+        self.rows[3].caught_by = "mmu_unknown_test"
+        self.rows[4].caught_by = "unknown.scn"
+        self.assertEqual(len(self.found()), 2)
+
+    def test_mistake_in_other_words_is_found(self):
+        self.rows[3].mistake += "?"
+        self.assertEqual(len(self.found()), 1)
+
+    def test_unknown_name_in_the_text_is_found(self):
+        self.text = "`NO_SUCH_MUTANT`\n" + self.text
+        self.assertEqual(len(self.found()), 1)
+
+    def test_mutant_that_stands_for_nothing_is_found(self):
+        name = self.rows[3].name
+        head, end = self.text.rsplit("\n## ", 1)
+        self.text = head.replace(f"`{name}`", "") + "\n## " + end
+        self.assertEqual(len(self.found()), 1)
 
 
 if __name__ == "__main__":
