@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mutant.h"
+#include "explore/library.h"
+#include "explore/results.h"
 #include "explore/run.h"
 #include "explore/sched.h"
 #include "explore/trace.h"
@@ -20,7 +23,10 @@
 
 static const char usage[] =
 	"usage: kvmu explore [options] SCENARIO...\n"
+	"       kvmu explore --list\n"
+	"       kvmu explore --merge FILE...\n"
 	"Runs the MMU under the schedules of each scenario and shows one that breaks it.\n"
+	"SCENARIO is a file, or the name of one that comes with kvmu (--list).\n"
 	"\n"
 	"  -b, --bound N       every schedule with up to N interruptions (2)\n"
 	"  -r, --random N      then N random ones, by PCT (1000)\n"
@@ -35,23 +41,19 @@ static const char usage[] =
 	"      --trace         show the steps of the last schedule, also without a failure\n"
 	"      --all           show reads too\n"
 	"      --html FILE     write the failing schedule as a page\n"
+	"      --results FILE  write what was found for --merge; -: standard output\n"
+	"      --merge         join such files of all parts, and say if they are whole\n"
+	"      --list          the scenarios that come with kvmu\n"
 	"  -q, --quiet         only failures and the last line\n"
 	"  -h, --help\n"
 	"\n"
-	"Exit status: 0 nothing found, 1 a schedule fails, 2 bad usage.\n";
+	"Exit status: 0 nothing found, 1 a schedule fails, 2 bad usage or parts missing.\n";
 
 struct options {
-	unsigned int bound, depth;
-	u64 random, max, seed;
-	u32 shard, shards;
+	struct plan plan;
 	const char *replay, *html;
-	bool trace, all, quiet;
-};
-
-struct tally {
-	u64 schedules;
-	bool complete;
-	double seconds;
+	FILE *results;
+	bool trace, all, quiet, merge;
 };
 
 static struct search search;
@@ -94,38 +96,46 @@ static double now(void)
 
 /* ---- searching ----------------------------------------------------------------------- */
 
-static bool run_exhaustive(const struct scenario *scenario, const struct options *o,
-			   struct tally *tally)
+static void count(struct result *result)
 {
+	result->schedules++;
+	result->plain += !search.spent;
+}
+
+static bool run_exhaustive(const struct scenario *scenario, const struct options *o,
+			   struct result *result)
+{
+	result->outcome = OUTCOME_CUT;
 	search = (struct search){.mode = SEARCH_EXHAUSTIVE,
-				 .bound = o->bound,
-				 .shard = o->shard,
-				 .shards = o->shards};
+				 .bound = o->plan.bound,
+				 .shard = o->plan.shard,
+				 .shards = o->plan.shards};
 	do {
 		if (!run_schedule(scenario, &search))
 			return false;
-		tally->schedules++;
-		if (tally->schedules == o->max)
+		count(result);
+		if (result->schedules == o->plan.max)
 			return true;
 	} while (search_next(&search));
-	tally->complete = true;
+	result->outcome = OUTCOME_ALL;
 	return true;
 }
 
 static bool run_random(const struct scenario *scenario, const struct options *o,
-		       struct tally *tally)
+		       struct result *result)
 {
 	/* Where the schedules of the search before ended is how long one is. */
 	const u32 length = search.nr;
 
 	search = (struct search){.mode = SEARCH_RANDOM,
-				 .bound = o->depth,
-				 .random = o->seed + 0x9e3779b97f4a7c15ull * (o->shard + 1),
+				 .bound = o->plan.depth,
+				 .random =
+					 o->plan.seed + 0x9e3779b97f4a7c15ull * (o->plan.shard + 1),
 				 .expected_decisions = length};
-	for (u64 i = 0; i < o->random; i++) {
+	for (u64 i = 0; i < o->plan.random; i++) {
 		if (!run_schedule(scenario, &search))
 			return false;
-		tally->schedules++;
+		result->schedules++;
 		search_next(&search);
 	}
 	return true;
@@ -165,34 +175,63 @@ static void show(const struct scenario *scenario, const char *path, const struct
 		write_html(o->html, *scenario->title ? scenario->title : path, schedule);
 }
 
-static bool explore(const char *path, const struct options *o, struct tally *tally)
+static bool search_scenario(const struct scenario *scenario, const struct options *o,
+			    struct result *result)
+{
+	if (!o->replay)
+		return run_exhaustive(scenario, o, result) &&
+		       (!o->plan.random || run_random(scenario, o, result));
+	if (!search_parse(&search, o->replay)) {
+		fprintf(stderr, "kvmu: explore: '%s' is not a schedule\n", o->replay);
+		exit(EXIT_USAGE);
+	}
+	count(result);
+	return run_schedule(scenario, &search);
+}
+
+/* What a failure was is in sched and search until the next schedule runs. */
+static void note_failure(struct result *result)
+{
+	result->outcome = OUTCOME_FAILED;
+	search_print(&search, result->schedule, sizeof(result->schedule));
+	snprintf(result->failure, sizeof(result->failure), "%s", sched.failure);
+	result->failure[strcspn(result->failure, "\t\n")] = 0;
+}
+
+static bool explore(const char *path, const struct options *o, struct result *result)
 {
 	struct scenario scenario;
 	double start = now();
 	bool good;
 
-	if (scenario_read(path, &scenario) != 0)
+	if (scenario_read(path, &scenario) != 0 || !result_of_file(result, path))
 		exit(EXIT_USAGE);
-	if (o->replay) {
-		if (!search_parse(&search, o->replay)) {
-			fprintf(stderr, "kvmu: explore: '%s' is not a schedule\n", o->replay);
-			exit(EXIT_USAGE);
-		}
-		good = run_schedule(&scenario, &search);
-		tally->schedules++;
-	} else {
-		good = run_exhaustive(&scenario, o, tally) &&
-		       (!o->random || run_random(&scenario, o, tally));
-	}
-	tally->seconds = now() - start;
+	result->plan = o->plan;
+	good = search_scenario(&scenario, o, result);
+	result->seconds = now() - start;
+	if (!good)
+		note_failure(result);
 	if (!good || o->trace || o->html)
 		show(&scenario, path, o);
+	if (o->results)
+		results_write(o->results, result);
 	return good;
 }
 
 /* ---- the command ------------------------------------------------------------------------ */
 
-enum { OPT_SHARD = 256, OPT_REPLAY, OPT_TRACE, OPT_ALL, OPT_HTML, OPT_MUTANT, OPT_LIST };
+enum {
+	OPT_SHARD = 256,
+	OPT_REPLAY,
+	OPT_TRACE,
+	OPT_ALL,
+	OPT_HTML,
+	OPT_MUTANT,
+	OPT_LIST_MUTANTS,
+	OPT_RESULTS,
+	OPT_MERGE,
+	OPT_LIST
+};
 
 static const struct option long_options[] = {
 	{"bound", required_argument, NULL, 'b'},
@@ -207,8 +246,11 @@ static const struct option long_options[] = {
 	{"html", required_argument, NULL, OPT_HTML},
 #ifdef KVMU_MUTANTS
 	{"mutant", required_argument, NULL, OPT_MUTANT},
-	{"list-mutants", no_argument, NULL, OPT_LIST},
+	{"list-mutants", no_argument, NULL, OPT_LIST_MUTANTS},
 #endif
+	{"results", required_argument, NULL, OPT_RESULTS},
+	{"merge", no_argument, NULL, OPT_MERGE},
+	{"list", no_argument, NULL, OPT_LIST},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -235,27 +277,47 @@ static void parse_shard(const char *text, struct options *o)
 		fprintf(stderr, "kvmu: explore: '%s' is not K/N with 1 <= K <= N\n", text);
 		exit(EXIT_USAGE);
 	}
-	o->shard = k - 1;
-	o->shards = n;
+	o->plan.shard = k - 1;
+	o->plan.shards = n;
+}
+
+static FILE *open_results(const char *path)
+{
+	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+
+	if (!out) {
+		fprintf(stderr, "kvmu: explore: %s: %s\n", path, strerror(errno));
+		exit(EXIT_USAGE);
+	}
+	results_begin(out);
+	return out;
+}
+
+static _Noreturn void list_library(void)
+{
+	if (library_print())
+		exit(0);
+	fputs("kvmu: explore: no scenarios here; is kvmu installed whole?\n", stderr);
+	exit(EXIT_USAGE);
 }
 
 static void parse_option(int option, struct options *o)
 {
 	switch (option) {
 	case 'b':
-		o->bound = (unsigned int)number(optarg);
+		o->plan.bound = (unsigned int)number(optarg);
 		break;
 	case 'd':
-		o->depth = (unsigned int)number(optarg);
+		o->plan.depth = (unsigned int)number(optarg);
 		break;
 	case 'r':
-		o->random = number(optarg);
+		o->plan.random = number(optarg);
 		break;
 	case 's':
-		o->seed = number(optarg);
+		o->plan.seed = number(optarg);
 		break;
 	case 'm':
-		o->max = number(optarg);
+		o->plan.max = number(optarg);
 		break;
 	case OPT_SHARD:
 		parse_shard(optarg, o);
@@ -276,10 +338,18 @@ static void parse_option(int option, struct options *o)
 	case OPT_MUTANT:
 		choose_mutant(optarg);
 		break;
-	case OPT_LIST:
+	case OPT_LIST_MUTANTS:
 		list_mutants();
 		exit(0);
 #endif
+	case OPT_RESULTS:
+		o->results = open_results(optarg);
+		break;
+	case OPT_MERGE:
+		o->merge = true;
+		break;
+	case OPT_LIST:
+		list_library();
 	case 'q':
 		o->quiet = true;
 		break;
@@ -292,43 +362,61 @@ static void parse_option(int option, struct options *o)
 	}
 }
 
-static void report(const char *path, const struct options *o, const struct tally *tally)
+static void report(const char *path, const struct options *o, const struct result *result)
 {
 	if (o->quiet)
 		return;
 	printf("%s: nothing found in %llu schedules%s, %.0f a second\n", path,
-	       (unsigned long long)tally->schedules,
-	       tally->complete ? ", all of the search among them" : "",
-	       tally->seconds > 0 ? (double)tally->schedules / tally->seconds : 0.0);
+	       (unsigned long long)result->schedules,
+	       result->outcome == OUTCOME_ALL ? ", all of the search among them" : "",
+	       result->seconds > 0 ? (double)result->schedules / result->seconds : 0.0);
 	fflush(stdout);
+}
+
+/* A file goes before a scenario of ours of that name. */
+static const char *scenario_path(const char *name, char path[PATH_MAX])
+{
+	return access(name, F_OK) != 0 && library_find(name, path) ? path : name;
+}
+
+static int explore_all(char *const *names, int nr, const struct options *o)
+{
+	u64 schedules = 0, failures = 0;
+
+	for (int i = 0; i < nr; i++) {
+		struct result result = {0};
+		char found[PATH_MAX];
+		const char *path = scenario_path(names[i], found);
+
+		if (explore(path, o, &result))
+			report(path, o, &result);
+		else
+			failures++;
+		schedules += result.schedules;
+	}
+	printf("%d scenarios, %llu schedules, %llu failed, seed %llu\n", nr,
+	       (unsigned long long)schedules, (unsigned long long)failures,
+	       (unsigned long long)o->plan.seed);
+	return failures ? EXIT_FOUND : 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = {.bound = 2, .depth = 4, .random = 1000, .seed = 1, .shards = 1};
-	u64 schedules = 0, failures = 0;
+	struct options o = {
+		.plan = {.bound = 2, .depth = 4, .random = 1000, .seed = 1, .shards = 1}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "b:d:r:s:m:qh", long_options, NULL)) != -1)
 		parse_option(option, &o);
 	if (optind == argc) {
-		fputs("kvmu: explore: no scenario; try 'kvmu explore --help'\n", stderr);
+		fprintf(stderr, "kvmu: explore: no %s; try 'kvmu explore --help'\n",
+			o.merge ? "file" : "scenario");
 		return EXIT_USAGE;
 	}
+	if (o.merge)
+		return results_merge(argv + optind, argc - optind);
 	sched_catch_crashes();
-	if (!o.seed)
-		o.seed = (u64)time(NULL);
-	for (int i = optind; i < argc; i++) {
-		struct tally tally = {0};
-
-		if (explore(argv[i], &o, &tally))
-			report(argv[i], &o, &tally);
-		else
-			failures++;
-		schedules += tally.schedules;
-	}
-	printf("%d scenarios, %llu schedules, %llu failed, seed %llu\n", argc - optind,
-	       (unsigned long long)schedules, (unsigned long long)failures,
-	       (unsigned long long)o.seed);
-	return failures ? EXIT_FOUND : 0;
+	if (!o.plan.seed)
+		o.plan.seed = (u64)time(NULL);
+	return explore_all(argv + optind, argc - optind, &o);
 }

@@ -18,11 +18,14 @@ image_packages='clang lld qemu-system-arm qemu-system-misc qemu-system-x86'
 # libFuzzer and the sanitizers' runtimes for clang.
 fuzz_packages='clang libclang-rt-dev libcmocka-dev'
 
+# A campaign in parts, and a browser for the page that shows a schedule.
+explore_packages='parallel python3-yaml chromium'
+
 packages_of() {
 	case $1 in
 	build) echo "$build_packages" ;;
 	run) echo "$build_packages $selftest_packages" ;;
-	test) echo "$build_packages $selftest_packages $image_packages $fuzz_packages linux-source-6.1
+	test) echo "$build_packages $selftest_packages $image_packages $fuzz_packages $explore_packages linux-source-6.1
 			libcmocka-dev clang-format" ;;
 	bench) echo "$build_packages $selftest_packages" ;;
 	fuzz) echo "$build_packages $fuzz_packages" ;;

@@ -56,7 +56,8 @@ def test_headers_stand_alone(root, scratch):
 def test_command(root):
     (kvmu,) = root.rglob("bin/kvmu")
     assert run([kvmu, "run", "--", "true"]) == ""
-    assert "--replay" in run([kvmu, "explore", "--help"])
+    assert "unmap_meets_fault " in run([kvmu, "explore", "--list"])
+    assert " 0 failed" in run([kvmu, "explore", "--max", "50", "slot_create"])
 
 
 def main():
