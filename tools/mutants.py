@@ -182,7 +182,9 @@ def judge(results, known):
 
 
 def survey(args, known):
+    print(f"building {BUILD.name}", flush=True)
     build(everyone() if args.write else set(known.values()))
+    print("without a mutant nobody may fail", flush=True)
     sound = hunt(NO_MUTANT, sorted(set(known.values())), SOUND)
     if sound.caught_by:
         raise Failure(f"{sound.caught_by} fails without any mutant")

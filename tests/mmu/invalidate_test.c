@@ -3,7 +3,10 @@
 #include "tests/mmu/test_vm.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+
+#include "tests/random.h"
 
 static int setup(void **state)
 {
@@ -235,11 +238,11 @@ static void no_access_uses_what_was_flushed_before_it(void **state)
 	pthread_t thread;
 
 	assert_int_equal(pthread_create(&thread, NULL, run_guest, &t), 0);
-	for (u64 version = 1; version <= 2000; version++) {
+	for (u64 version = 1; version <= test_scaled(2000); version++) {
 		u64 before = atomic_peek(&t.accesses);
 
 		while (atomic_peek(&t.accesses) == before)
-			cpu_relax();
+			sched_yield(); /* on one processor it could not come */
 		atomic_publish(&t.current, version);
 		kvm_flush_remote_tlbs(&vm->kvm);
 		atomic_publish(&t.announced, version);
