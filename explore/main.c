@@ -185,6 +185,7 @@ static bool search_scenario(const struct scenario *scenario, const struct option
 		fprintf(stderr, "kvmu: explore: '%s' is not a schedule\n", o->replay);
 		exit(EXIT_USAGE);
 	}
+	result->outcome = OUTCOME_CUT;
 	count(result);
 	return run_schedule(scenario, &search);
 }

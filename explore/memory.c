@@ -132,7 +132,7 @@ static bool delay(struct sched_thread *self, void *at, u8 bytes, u64 value,
 	self->late[self->nr_late++] =
 		(struct late_store){.at = at, .before = read_bytes(at, bytes)};
 	memcpy(at, &value, bytes);
-	trace_step(site, "delays", value);
+	trace_step(site, "delays", at, self->late[self->nr_late - 1].before, value);
 	return true;
 }
 
@@ -147,7 +147,7 @@ u64 explore_load(const void *at, u8 bytes, bool is_pointer, const struct explore
 	sched_point();
 	check_alive(at, site);
 	value = visible(sched.current, at, bytes);
-	trace_step(site, "reads", value);
+	trace_step(site, "reads", at, value, value);
 	if (is_pointer)
 		sched_point();
 	return value;
@@ -157,6 +157,7 @@ void explore_store(void *at, u8 bytes, u64 value, enum explore_order order,
 		   const struct explore_site *site)
 {
 	struct sched_thread *self = sched.current;
+	u64 before;
 
 	sched_point();
 	check_alive(at, site);
@@ -168,8 +169,9 @@ void explore_store(void *at, u8 bytes, u64 value, enum explore_order order,
 			return;
 		drain_before(self, at);
 	}
+	before = read_bytes(at, bytes);
 	write_bytes(at, bytes, value);
-	trace_step(site, "writes", value);
+	trace_step(site, "writes", at, before, value);
 }
 
 static u64 combine(enum explore_rmw how, u64 old, u64 operand)
@@ -215,7 +217,7 @@ u64 explore_rmw(void *at, u8 bytes, enum explore_rmw how, u64 operand,
 	begin_rmw(at, site);
 	old = read_bytes(at, bytes);
 	write_bytes(at, bytes, combine(how, old, operand));
-	trace_step(site, "changes", read_bytes(at, bytes));
+	trace_step(site, "changes", at, old, read_bytes(at, bytes));
 	return old;
 }
 
@@ -227,12 +229,12 @@ bool explore_cmpxchg(void *at, u8 bytes, u64 *expected, u64 desired,
 	begin_rmw(at, site);
 	old = read_bytes(at, bytes);
 	if (old != *expected) {
-		trace_step(site, "fails to change, sees", old);
+		trace_step(site, "fails to change", at, old, old);
 		*expected = old;
 		return false;
 	}
 	write_bytes(at, bytes, desired);
-	trace_step(site, "exchanges for", desired);
+	trace_step(site, "exchanges", at, old, desired);
 	return true;
 }
 

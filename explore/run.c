@@ -342,7 +342,7 @@ static void judge_end(const struct scenario *scenario)
 bool run_schedule(const struct scenario *scenario, struct search *search)
 {
 	playing = scenario;
-	trace_reset();
+	trace_reset(&kvm);
 	sched_reset(search);
 	set_up(scenario);
 	for (u32 i = 0; i < scenario->nr_threads; i++) {

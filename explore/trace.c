@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "explore/atomics.h"
+#include "explore/entry_text.h"
 #include "explore/sched.h"
+#include "mmu/mmu.h"
 
 bool trace_on;
 static struct trace_row *rows;
 static size_t nr_rows, room;
+static const struct kvm *traced;
 
 const struct trace_row *trace_rows(size_t *nr)
 {
@@ -18,14 +21,25 @@ const struct trace_row *trace_rows(size_t *nr)
 	return rows;
 }
 
-void trace_reset(void)
+void trace_reset(const struct kvm *kvm)
 {
+	traced = kvm;
 	nr_rows = 0;
 }
 
 static u8 running(void)
 {
 	return sched.current ? (u8)(sched.current - sched.thread) : SCHED_THREADS_MAX;
+}
+
+static struct trace_counters counters_now(void)
+{
+	return (struct trace_counters){
+		.seq = traced->mmu_invalidate_seq,
+		.start = traced->mmu_invalidate_range_start,
+		.end = traced->mmu_invalidate_range_end,
+		.in_progress = (u32)traced->mmu_invalidate_in_progress,
+	};
 }
 
 static struct trace_row *new_row(enum trace_kind kind, u8 thread)
@@ -36,27 +50,70 @@ static struct trace_row *new_row(enum trace_kind kind, u8 thread)
 		if (!rows)
 			abort();
 	}
-	rows[nr_rows] = (struct trace_row){.kind = (u8)kind, .thread = thread};
+	rows[nr_rows] =
+		(struct trace_row){.kind = (u8)kind, .thread = thread, .counters = counters_now()};
 	return &rows[nr_rows++];
 }
 
-/* "&kvm->mmu_invalidate_seq" is read as what it names. */
+/* "&kvm->mmu_invalidate_seq" is read as what it names; there is one VM. */
 static const char *place(const char *text)
 {
-	return *text == '&' ? text + 1 : text;
+	if (*text == '&')
+		text++;
+	return strncmp(text, "kvm->", 5) == 0 ? text + 5 : text;
 }
 
-void trace_step(const struct explore_site *site, const char *verb, u64 value)
+/* An entry is told by whose it is, and before and after in words. */
+static void say_entry(char *text, const char *verb, const void *at, u64 before, u64 after)
+{
+	char place[64], old[48], new[48];
+	unsigned int level = entry_place(&traced->pgt, at, place, sizeof(place));
+
+	entry_text(before, level, old, sizeof(old));
+	entry_text(after, level, new, sizeof(new));
+	if (before == after)
+		snprintf(text, TRACE_TEXT, "%s the entry of %s: %s", verb, place, new);
+	else
+		snprintf(text, TRACE_TEXT, "%s the entry of %s: %s -> %s", verb, place, old, new);
+}
+
+static void say_value(char *text, const char *verb, const char *what, u64 before, u64 after)
+{
+	int used = snprintf(text, TRACE_TEXT, "%s %s: ", verb, what);
+
+	if (before != after && before < 1024)
+		used += snprintf(text + used, TRACE_TEXT - used, "%llu -> ",
+				 (unsigned long long)before);
+	if (after == ~0ull)
+		snprintf(text + used, TRACE_TEXT - used, "none");
+	else
+		snprintf(text + used, TRACE_TEXT - used, after < 1024 ? "%llu" : "%#llx",
+			 (unsigned long long)after);
+}
+
+void trace_step(const struct explore_site *site, const char *verb, const void *at, u64 before,
+		u64 after)
 {
 	struct trace_row *row;
 
 	if (!trace_on || !sched.current || sched.quiet)
 		return;
 	row = new_row(strcmp(verb, "reads") ? TRACE_CHANGE : TRACE_READ, running());
-	row->file = site->file;
+	row->file = strncmp(site->file, "../", 3) ? site->file : site->file + 3;
 	row->line = site->line;
-	snprintf(row->text, sizeof(row->text), value < 1024 ? "%s %s: %llu" : "%s %s: %#llx", verb,
-		 place(site->text), (unsigned long long)value);
+	if (strcmp(site->text, "ptep") == 0)
+		say_entry(row->text, verb, at, before, after);
+	else
+		say_value(row->text, verb, place(site->text), before, after);
+}
+
+int trace_lock_change(const struct trace_row *row)
+{
+	if (row->kind != TRACE_NOTE || !strstr(row->text, "mmu_lock"))
+		return 0;
+	if (strncmp(row->text, "takes", 5) == 0)
+		return 1;
+	return strncmp(row->text, "leaves", 6) == 0 ? -1 : 0;
 }
 
 void trace_late(const struct sched_thread *thread, const struct late_store *late)
@@ -96,21 +153,37 @@ static void print_cell(FILE *out, const char *text, size_t width)
 		fputc(' ', out);
 }
 
+/* As much of @text as fits a column, to the end of a word if there is one. */
+static size_t line_of(const char *text)
+{
+	const size_t length = strlen(text);
+	size_t fits = COLUMN - 2;
+
+	if (length <= fits)
+		return length;
+	while (fits && text[fits] != ' ')
+		fits--;
+	return fits ? fits : COLUMN - 2;
+}
+
 /* One row; a text that is longer than its column goes on below. */
 static void print_row(FILE *out, size_t number, const struct trace_row *row)
 {
 	const char *text = row->text;
-	const size_t length = strlen(text);
 
 	if (row->thread == SCHED_THREADS_MAX) {
 		fprintf(out, "%5zu %s\n", number, text);
 		return;
 	}
-	for (size_t at = 0; at < length; at += COLUMN - 2) {
-		fprintf(out, at ? "      " : "%5zu ", number);
+	while (*text) {
+		size_t length = line_of(text);
+
+		fprintf(out, text == row->text ? "%5zu " : "      ", number);
 		for (u32 i = 0; i < row->thread; i++)
 			print_cell(out, "", COLUMN);
-		fprintf(out, "%.*s\n", COLUMN - 2, text + at);
+		fprintf(out, "%.*s\n", (int)length, text);
+		text += length;
+		text += strspn(text, " ");
 	}
 }
 

@@ -11,10 +11,11 @@
 #include "base/types.h"
 
 struct explore_site;
+struct kvm;
 struct late_store;
 struct sched_thread;
 
-#define TRACE_TEXT 120u
+#define TRACE_TEXT 256u
 
 enum trace_kind {
 	TRACE_READ,
@@ -22,23 +23,36 @@ enum trace_kind {
 	TRACE_NOTE,
 };
 
+/* The VM's counters after a step. */
+struct trace_counters {
+	u64 seq, start, end;
+	u32 in_progress;
+};
+
 struct trace_row {
 	u8 thread; /* SCHED_THREADS_MAX: none */
 	u8 kind;
 	int line;
 	const char *file; /* NULL: no place in the code */
+	struct trace_counters counters;
 	char text[TRACE_TEXT];
 };
 
 extern bool trace_on;
 
-void trace_reset(void);
-void trace_step(const struct explore_site *site, const char *verb, u64 value);
+/* A new run, of @kvm. */
+void trace_reset(const struct kvm *kvm);
+/* @before and @after: what was at @at, and is. */
+void trace_step(const struct explore_site *site, const char *verb, const void *at, u64 before,
+		u64 after);
 void trace_late(const struct sched_thread *thread, const struct late_store *late);
 /* What a thread does in the scenario's own words; also the oracle's verdict. */
 __attribute__((format(printf, 1, 2))) void trace_note(const char *format, ...);
 
 const struct trace_row *trace_rows(size_t *nr);
+
+/* What a row says of the lock: 1 taken, -1 left, 0 nothing. */
+int trace_lock_change(const struct trace_row *row);
 
 /* As text, all steps or only notes, changes and what led to a failure. */
 void trace_print(FILE *out, bool all);

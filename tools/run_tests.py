@@ -218,6 +218,14 @@ def fuzz_tests():
                    judge=lambda output: (True, output.strip().splitlines()[-1]))
 
 
+def failing_page_test():
+    """The explorer's page where there is something to show, in a browser."""
+    return Test("mutants: a failing schedule as a page",
+                [sys.executable, str(ROOT / "tests/explore/page_test.py"), str(mutants.EXPLORER),
+                 str(ROOT / "explore/scenarios/unmap_meets_use.scn"), "bad", "--mutant",
+                 "SKIP_FLUSH"])
+
+
 class Session:
     """One call of the runner: which tests are wanted, and their results."""
 
@@ -252,7 +260,7 @@ class Session:
                 self.run_kernel_selftests(version)
 
     def run_mutants(self):
-        tests = self.wanted(mutant_tests())
+        tests = self.wanted([*mutant_tests(), failing_page_test()])
         if tests and self.runner.run_one(mutant_build_test()):
             self.runner.run_all(tests)
 
