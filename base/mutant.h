@@ -35,6 +35,7 @@
 	X(END_WITHOUT_BARRIER, "nothing orders the sequence before the bracket")                \
 	X(SEQ_NOT_MOVED, "the end of a change does not move the sequence")                      \
 	X(SEQ_SIGN, "the sequence is compared as a signed 32-bit number")                       \
+	X(BRACKET_LEFT_OPEN, "a bracket is opened and never closed")                            \
 	X(OPEN_BRACKET_IGNORED, "a fault looks at the sequence and not at open brackets")       \
 	X(RETRY_EVERYWHERE, "an open bracket delays faults outside its range")                  \
 	X(RANGE_LEFT_OUT, "a bracket is opened without its range")                              \
@@ -61,6 +62,7 @@
 	/* private memory */                                                                    \
 	X(CONVERT_WITHOUT_ZAP, "attributes change under translations")                          \
 	X(PUNCH_WITHOUT_ZAP, "a leaf stays over a hole that is punched")                        \
+	X(CLOSE_WITHOUT_ZAP, "translations stay when a guest_memfd is closed")                  \
 	X(BINDING_OUTLIVES_SLOT, "a guest_memfd keeps a slot that is gone")                     \
 	X(FILE_FREED_AT_ONCE, "a guest_memfd is freed while a fault may look at it")            \
 	X(ATTRIBUTES_FREED_AT_ONCE, "attributes are freed while look-ups may read them")        \
@@ -82,9 +84,12 @@
 	X(STORE_IN_SHARED_WALK, "a shared walk stores without compare-and-exchange")            \
 	X(COUNT_NOT_RESERVED, "a shared walk fills an entry before it counts it")               \
 	X(COUNT_REPLACED_TWICE, "a replaced entry is counted once more")                        \
+	X(TABLE_LEAKED, "who loses a race keeps his table page")                                \
 	X(SKIP_BREAK, "an entry is replaced without break-before-make")                         \
 	X(MARKS_LOST, "what the MMU marks during a change is lost")                             \
 	X(LAST_ENTRY_SKIPPED, "an unmap skips the last entry of a table")                       \
+	X(RESTART_SKIPS_ENTRY, "a walk that starts again begins one page too far")              \
+	X(ZAP_GIVES_UP, "a block that cannot be split for want of memory stays")                \
 	X(SHORT_FLUSH_RANGE, "a flush covers the first page of a block only")                   \
 	X(TABLE_NOT_NOTED, "nobody hears that a table page was unlinked")                       \
 	X(FIRST_HPA_AGAIN, "every leaf of a mapping leads to the first page")                   \

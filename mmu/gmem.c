@@ -214,7 +214,7 @@ void kvm_gmem_release(struct kvm_gmem *gmem)
 	for (u32 i = 0; i < gmem->nr_bound; i++)
 		atomic_publish(&gmem->bound[i]->gmem, NULL);
 	/* Whoever took a page before that is stale now, and does not map it. */
-	if (invalidate_begin(gmem, 0, gmem->npages))
+	if (!KVMU_MUTANT(CLOSE_WITHOUT_ZAP) && invalidate_begin(gmem, 0, gmem->npages))
 		invalidate_end(gmem);
 	gmem->nr_bound = 0;
 	mmu_mutex_unlock(&gmem->lock);

@@ -240,7 +240,7 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 			kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
 		retired = kvm_mmu_take_retired(kvm);
 	}
-	if (bracket)
+	if (bracket && !(change == SLOT_FLAGS_ONLY && KVMU_MUTANT(BRACKET_LEFT_OPEN)))
 		kvm_mmu_invalidate_end(kvm);
 	kvm_stat_add(&kvm->stat.memslot_updates, 1);
 	mmu_write_unlock(&kvm->mmu_lock);

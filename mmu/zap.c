@@ -21,6 +21,8 @@ static int unmap_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtab
 
 	if (likely(err != -ENOMEM))
 		return err;
+	if (KVMU_MUTANT(ZAP_GIVES_UP))
+		return 0;
 	start = align_down(start, WIDEST_LEAF_PAGES);
 	end = align_up(end, WIDEST_LEAF_PAGES);
 	return ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);

@@ -200,7 +200,7 @@ int PGT_NAME(map)(struct kvm_pgtable *pgt, struct kvm_pgtable_map *map)
 		 */
 		if (likely(err != -EAGAIN) || (map->flags & KVM_PGTABLE_WALK_HANDLE_FAULT))
 			break;
-		ctx.start = ctx.addr;
+		ctx.start = ctx.addr + (KVMU_MUTANT(RESTART_SKIPS_ENTRY) ? PGT_PAGE_BYTES : 0);
 		cpu_relax();
 	}
 	pgt_flush_merge(map->flush, &data.owed);

@@ -64,7 +64,7 @@ static inline int pgt_install_table(const struct kvm_pgtable_visit_ctx *ctx,
 			break;
 		now.old = pgt_env_load(now.ptep); /* with the MMU's mark */
 	}
-	if (unlikely(err))
+	if (unlikely(err) && !KVMU_MUTANT(TABLE_LEAKED))
 		pgt_table_unalloc(ctx->pgt, cache, table);
 	return err;
 }

@@ -226,11 +226,78 @@ static void one_of_the_faults_installs(void **state)
 	}
 }
 
+/* ---- a race that is lost for certain --------------------------------------------------- */
+
+struct rival {
+	struct test_table *t;
+	struct kvm_pgtable_ops ops;
+	bool was_here;
+};
+
+static struct kvm_pgtable_map small_pages(const struct format *format, u64 first, u64 nr)
+{
+	u64 page = format_page(format);
+
+	return map_of(first * page, nr * page, HPA + first * page, KVM_PGTABLE_PROT_RW,
+		      .max_level = 1, .flags = SHARED);
+}
+
+/* Tables are allocated between the library's look at an entry and its change. */
+static void *alloc_while_another_maps(void *ctx)
+{
+	struct rival *rival = ctx;
+	struct kvm_pgtable_map map = small_pages(rival->t->format, 2, 1);
+
+	if (!rival->was_here) {
+		rival->was_here = true;
+		assert_int_equal(rival->t->format->op.map(&rival->t->pgt, &map), 0);
+	}
+	return rival->t->ops.alloc_table(rival->t);
+}
+
+static void free_for_rival(void *ctx, void *table)
+{
+	struct rival *rival = ctx;
+
+	rival->t->ops.free_table(rival->t, table);
+}
+
+static void who_loses_a_race_maps_the_rest_and_keeps_nothing(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < nr_formats; i++) {
+		struct kvm_pgtable_map map = small_pages(&formats[i], 0, 4);
+		struct rival rival = {0};
+		struct test_table t;
+
+		table_setup(&t, &formats[i]);
+		rival = (struct rival){.t = &t, .ops = t.ops};
+		rival.ops.alloc_table = alloc_while_another_maps;
+		rival.ops.free_table = free_for_rival;
+		t.pgt.config.ops = &rival.ops;
+		t.pgt.config.ctx = &rival;
+		assert_int_equal(t.format->op.map(&t.pgt, &map), 0);
+		assert_int_equal(map.installed, 3);
+		for (u64 page = 0; page < 4; page++) {
+			struct kvm_pgtable_leaf leaf;
+
+			assert_int_equal(t.format->op.get_leaf(
+						 &t.pgt, page * format_page(&formats[i]), &leaf),
+					 0);
+			assert_true(leaf.present);
+		}
+		t.pgt.config.ops = &t.ops;
+		t.pgt.config.ctx = &t;
+		table_teardown(&t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(threads_leave_a_sound_table),
 		cmocka_unit_test(one_of_the_faults_installs),
+		cmocka_unit_test(who_loses_a_race_maps_the_rest_and_keeps_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
