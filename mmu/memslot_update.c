@@ -136,6 +136,8 @@ static int edit_index(struct slot_index_edit *edit, const struct slot_update *up
 		err = slot_index_erase(edit, extent(update->old), update->old);
 	if (!err && update->new)
 		err = slot_index_insert(edit, extent(update->new), update->new);
+	if (!err)
+		slot_index_seal(edit);
 	return err;
 }
 

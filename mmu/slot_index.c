@@ -25,6 +25,7 @@ static u32 starts_upto(const u64 *start, u32 nr, u64 at)
 	return (u32)(low - start) + (*low <= at);
 }
 
+/* For an edit, whose buckets may not be right yet. */
 static u32 chunks_upto(const struct slot_index *index, u64 at)
 {
 	return starts_upto(index->start, index->nr, at);
@@ -35,16 +36,47 @@ static u32 slots_upto(const struct slot_chunk *chunk, u64 at)
 	return starts_upto(chunk->start, chunk->nr, at);
 }
 
+static u32 bucket_of(const struct slot_index *index, u64 at)
+{
+	return (u32)min_u64((at - index->start[0]) >> index->bucket_lg2, index->nr_buckets - 1);
+}
+
+/* The last chunk that starts at or below @at, which is not below all. */
+static const struct slot_chunk *chunk_around(const struct slot_index *index, u64 at)
+{
+	u32 bucket = bucket_of(index, at);
+	u32 low = index->upto[bucket];
+	u32 upto = low + starts_upto(index->start + low, index->upto[bucket + 1] - low, at);
+
+	return index->entry[upto - 1].chunk;
+}
+
+#define SLOTS_PER_LINE 8u
+
+/*
+ * The same as slots_upto().  All lines are asked for before the first is looked
+ * at: one after the other, each might be waited for.
+ */
+static u32 slots_upto_by_line(const struct slot_chunk *chunk, u64 at)
+{
+	const u64 *line = chunk->start;
+	u32 lines = 0;
+
+	for (u32 i = SLOTS_PER_LINE; i < SLOT_CHUNK_MAX; i += SLOTS_PER_LINE)
+		lines += chunk->start[i] <= at;
+	line += lines * SLOTS_PER_LINE;
+	return lines * SLOTS_PER_LINE + starts_upto(line, SLOTS_PER_LINE, at);
+}
+
 struct kvm_memory_slot *slot_index_find(const struct slot_index *index, u64 at)
 {
-	u32 upto = chunks_upto(index, at);
 	const struct slot_chunk *chunk;
 	u32 i;
 
-	if (!upto)
+	if (unlikely(!index->nr || at < index->start[0]))
 		return NULL;
-	chunk = index->entry[upto - 1].chunk;
-	i = slots_upto(chunk, at) - 1; /* its first slot starts at or below */
+	chunk = chunk_around(index, at);
+	i = slots_upto_by_line(chunk, at) - 1; /* its first slot starts at or below */
 	return at < chunk->entry[i].end ? chunk->entry[i].slot : NULL;
 }
 
@@ -106,13 +138,17 @@ struct kvm_memory_slot *slot_index_next(struct slot_index_iter *it)
 
 /* ---- editing ------------------------------------------------------------------- */
 
+/* Room for @nr chunks and as many buckets. */
 static struct slot_index *alloc_index(u32 nr)
 {
-	struct slot_index *index = mmu_host_alloc(
-		SITE_slot_index, sizeof(*index) + nr * (sizeof(index->entry[0]) + sizeof(u64)));
+	size_t per_chunk = sizeof(struct slot_index_entry) + sizeof(u64) + sizeof(u32);
+	struct slot_index *index =
+		mmu_host_alloc(SITE_slot_index, sizeof(*index) + nr * per_chunk + sizeof(u32));
 
-	if (index)
+	if (index) {
 		index->start = (u64 *)(void *)&index->entry[nr];
+		index->upto = (u32 *)(void *)&index->start[nr];
+	}
 	return index;
 }
 
@@ -142,12 +178,23 @@ int slot_index_begin(struct slot_index_edit *edit, struct slot_index *old, u64 i
 	return 0;
 }
 
+/* No slot from @from on. */
+static void pad_chunk(struct slot_chunk *chunk, u32 from)
+{
+	for (u32 i = from; i < SLOT_CHUNK_MAX; i++) {
+		chunk->start[i] = ~0ull;
+		chunk->entry[i] = (struct slot_chunk_entry){0};
+	}
+}
+
 static struct slot_chunk *alloc_chunk(const struct slot_index_edit *edit)
 {
 	struct slot_chunk *chunk = mmu_host_alloc(SITE_slot_index, sizeof(*chunk));
 
-	if (chunk)
+	if (chunk) {
 		chunk->edit = edit->id;
+		pad_chunk(chunk, 0);
+	}
 	return chunk;
 }
 
@@ -170,16 +217,20 @@ static struct slot_chunk *own_chunk(struct slot_index_edit *edit, u32 at)
 	return own;
 }
 
-/* What is known about chunks, from chunk @at on, after one has changed. */
-static void refresh_from(struct slot_index *index, u32 at)
+/* What is known about @nr chunks from chunk @at on, which have changed, and about those behind. */
+static void refresh_from(struct slot_index_edit *edit, u32 at, u32 nr)
 {
+	struct slot_index *index = edit->index;
 	u64 upto = at ? index->entry[at - 1].ends_upto : 0;
 
-	for (; at < index->nr; at++) {
+	for (u32 changed = at + nr; at < index->nr; at++) {
 		struct slot_index_entry *entry = &index->entry[at];
 
 		upto = max_u64(upto, entry->chunk->max_end);
+		if (at >= changed && entry->ends_upto == upto)
+			break; /* and so are all behind it */
 		entry->ends_upto = upto;
+		edit->moved |= index->start[at] != entry->chunk->start[0];
 		index->start[at] = entry->chunk->start[0];
 	}
 }
@@ -191,13 +242,21 @@ static void refresh_chunk(struct slot_chunk *chunk)
 		chunk->max_end = max_u64(chunk->max_end, chunk->entry[i].end);
 }
 
-static void drop_chunk(struct slot_index *index, u32 at)
+/* Entries from @from on go to @to, up or down. */
+static void move_chunks(struct slot_index *index, u32 to, u32 from)
 {
-	mmu_host_free(index->entry[at].chunk);
-	index->nr--;
-	/* The starts are refreshed from here on by the caller. */
-	__builtin_memmove(&index->entry[at], &index->entry[at + 1],
-			  (index->nr - at) * sizeof(index->entry[0]));
+	u32 behind = index->nr - from;
+
+	__builtin_memmove(&index->entry[to], &index->entry[from], behind * sizeof(index->entry[0]));
+	__builtin_memmove(&index->start[to], &index->start[from], behind * sizeof(index->start[0]));
+	index->nr += to - from;
+}
+
+static void drop_chunk(struct slot_index_edit *edit, u32 at)
+{
+	mmu_host_free(edit->index->entry[at].chunk);
+	move_chunks(edit->index, at, at + 1);
+	edit->moved = true;
 }
 
 static void chunk_take_out(struct slot_chunk *chunk, u32 at)
@@ -208,6 +267,7 @@ static void chunk_take_out(struct slot_chunk *chunk, u32 at)
 			  behind * sizeof(chunk->start[0]));
 	__builtin_memmove(&chunk->entry[at], &chunk->entry[at + 1],
 			  behind * sizeof(chunk->entry[0]));
+	pad_chunk(chunk, chunk->nr);
 }
 
 static void chunk_put_in(struct slot_chunk *chunk, u32 at, struct slot_extent extent,
@@ -251,8 +311,8 @@ int slot_index_erase(struct slot_index_edit *edit, struct slot_extent extent,
 	if (chunk->nr)
 		refresh_chunk(chunk);
 	else
-		drop_chunk(edit->index, at);
-	refresh_from(edit->index, at);
+		drop_chunk(edit, at);
+	refresh_from(edit, at, 1);
 	return 0;
 }
 
@@ -263,28 +323,32 @@ static int insert_chunk(struct slot_index_edit *edit, u32 at)
 
 	if (!chunk)
 		return -ENOMEM;
-	__builtin_memmove(&index->entry[at + 1], &index->entry[at],
-			  (index->nr - at) * sizeof(index->entry[0]));
+	move_chunks(index, at + 1, at);
 	index->entry[at].chunk = chunk;
-	index->nr++;
+	edit->moved = true;
 	return 0;
 }
 
-/* Chunk @at, owned and full, gives its upper half to a new one behind it. */
-static int split_chunk(struct slot_index_edit *edit, u32 at)
+/*
+ * Chunk @at, owned and full, gives its upper half to a new one behind it; where
+ * slots come in their order, it stays full and the new one is for the next.
+ */
+static int split_chunk(struct slot_index_edit *edit, u32 at, u64 start)
 {
 	struct slot_chunk *low = edit->index->entry[at].chunk;
-	const u32 half = SLOT_CHUNK_MAX / 2;
+	bool append = at + 1 == edit->index->nr && start >= low->start[SLOT_CHUNK_MAX - 1];
+	u32 keep = append ? SLOT_CHUNK_MAX : SLOT_CHUNK_MAX / 2;
 	struct slot_chunk *high;
 	int err = insert_chunk(edit, at + 1);
 
 	if (err)
 		return err;
 	high = edit->index->entry[at + 1].chunk;
-	high->nr = SLOT_CHUNK_MAX - half;
-	low->nr = half;
-	__builtin_memcpy(high->start, &low->start[half], high->nr * sizeof(high->start[0]));
-	__builtin_memcpy(high->entry, &low->entry[half], high->nr * sizeof(high->entry[0]));
+	high->nr = SLOT_CHUNK_MAX - keep;
+	low->nr = keep;
+	__builtin_memcpy(high->start, &low->start[keep], high->nr * sizeof(high->start[0]));
+	__builtin_memcpy(high->entry, &low->entry[keep], high->nr * sizeof(high->entry[0]));
+	pad_chunk(low, keep);
 	refresh_chunk(low);
 	refresh_chunk(high);
 	return 0;
@@ -294,7 +358,7 @@ int slot_index_insert(struct slot_index_edit *edit, struct slot_extent extent,
 		      struct kvm_memory_slot *slot)
 {
 	u32 upto = chunks_upto(edit->index, extent.start);
-	u32 at = upto ? upto - 1 : 0;
+	u32 at = upto ? upto - 1 : 0, into = at;
 	struct slot_chunk *chunk;
 	int err = edit->index->nr ? 0 : insert_chunk(edit, 0);
 
@@ -304,16 +368,48 @@ int slot_index_insert(struct slot_index_edit *edit, struct slot_extent extent,
 	if (!chunk)
 		return -ENOMEM;
 	if (chunk->nr == SLOT_CHUNK_MAX) {
-		err = split_chunk(edit, at);
+		err = split_chunk(edit, at, extent.start);
 		if (err)
 			return err;
-		if (extent.start >= edit->index->entry[at + 1].chunk->start[0])
-			chunk = edit->index->entry[at + 1].chunk;
+		/* The upper one, whose first start is ~0 where it is empty as yet. */
+		into += chunk->nr == SLOT_CHUNK_MAX ||
+			extent.start >= edit->index->entry[at + 1].chunk->start[0];
 	}
+	chunk = edit->index->entry[into].chunk;
 	chunk_put_in(chunk, slots_upto(chunk, extent.start), extent, slot);
 	refresh_chunk(chunk);
-	refresh_from(edit->index, at);
+	refresh_from(edit, at, 2);
 	return 0;
+}
+
+/* The buckets of an index whose chunks begin where those of @old do. */
+static void copy_buckets(struct slot_index *index, const struct slot_index *old)
+{
+	index->nr_buckets = old->nr_buckets;
+	index->bucket_lg2 = old->bucket_lg2;
+	__builtin_memcpy(index->upto, old->upto, (old->nr_buckets + 1) * sizeof(old->upto[0]));
+}
+
+static void make_buckets(struct slot_index *index)
+{
+	u64 span = index->start[index->nr - 1] - index->start[0];
+	u32 bucket = 0;
+
+	index->bucket_lg2 = span < index->nr ? 0 : log2_u64(span / index->nr) + 1;
+	index->nr_buckets = (u32)(span >> index->bucket_lg2) + 1;
+	for (u32 i = 0; i < index->nr; i++) {
+		for (u32 upto = bucket_of(index, index->start[i]); bucket <= upto; bucket++)
+			index->upto[bucket] = i;
+	}
+	index->upto[bucket] = index->nr;
+}
+
+void slot_index_seal(struct slot_index_edit *edit)
+{
+	if (!edit->moved)
+		copy_buckets(edit->index, edit->old);
+	else if (edit->index->nr)
+		make_buckets(edit->index);
 }
 
 void slot_index_abort(struct slot_index_edit *edit)

@@ -23,21 +23,33 @@ struct slot_extent {
 
 #define SLOT_CHUNK_MAX 32u
 
-/* A run of slots, sorted by start. */
+/*
+ * A run of slots, sorted by start.  What a search compares lies together: few
+ * cache lines.  Behind the last slot there are starts above everything and
+ * entries that end before anything.
+ */
 struct slot_chunk {
-	u64 edit; /* which edit made it */
-	u64 max_end;
-	u32 nr;
 	u64 start[SLOT_CHUNK_MAX];
 	struct slot_chunk_entry {
 		u64 end;
 		struct kvm_memory_slot *slot;
 	} entry[SLOT_CHUNK_MAX];
+	u64 edit; /* which edit made it */
+	u64 max_end;
+	u32 nr;
 };
 
-/* What a search compares lies together, here and in a chunk: few cache lines. */
+/*
+ * The keys between the first chunk and the last are cut into buckets of one
+ * size.  Bucket b of nr_buckets holds the starts of chunks [upto[b], upto[b + 1]):
+ * where slots lie evenly, that is one at most, and a search ends here.  Where
+ * they do not, it goes on by halves.
+ */
 struct slot_index {
 	u32 nr;
+	u32 nr_buckets;
+	u32 bucket_lg2;
+	u32 *upto;  /* nr_buckets + 1 */
 	u64 *start; /* of each chunk's first slot */
 	struct slot_index_entry {
 		u64 ends_upto; /* the highest end in this chunk and those before */
@@ -74,6 +86,7 @@ struct slot_index_edit {
 	u64 id;				/* differs from every earlier edit of this index */
 	struct slot_chunk *replaced[2]; /* no longer in @index, may still be read */
 	u32 nr_replaced;
+	bool moved; /* chunks begin elsewhere than in @old */
 };
 
 /* An index without slots; NULL: no memory. */
@@ -81,12 +94,17 @@ struct slot_index *slot_index_new(void);
 /* Free an index that no reader can see any more, with its chunks. */
 void slot_index_free(struct slot_index *index);
 
-/* 0 or -ENOMEM; after an error of any of the three, abort. */
+/*
+ * 0 or -ENOMEM; after an error of any of the three, abort.  The new index may be
+ * searched and published when it is sealed.
+ */
 int slot_index_begin(struct slot_index_edit *edit, struct slot_index *old, u64 id) KVMU_MUST_CHECK;
 int slot_index_erase(struct slot_index_edit *edit, struct slot_extent extent,
 		     const struct kvm_memory_slot *slot) KVMU_MUST_CHECK;
 int slot_index_insert(struct slot_index_edit *edit, struct slot_extent extent,
 		      struct kvm_memory_slot *slot) KVMU_MUST_CHECK;
+
+void slot_index_seal(struct slot_index_edit *edit);
 
 /* Throw the new index away; the old one is as it was. */
 void slot_index_abort(struct slot_index_edit *edit);

@@ -60,6 +60,34 @@ static void check_range(struct model *m, const struct slot_index *index, u64 sta
 	assert_int_equal(found, expected);
 }
 
+/* Of several that start at one place any may be the one that is asked. */
+static void check_find(struct model *m, const struct slot_index *index, u64 at)
+{
+	const struct kvm_memory_slot *found = slot_index_find(index, at);
+	u64 start = 0;
+	u32 reach = 0, do_not = 0;
+
+	for (u32 i = 0; i < NR_SLOTS; i++) {
+		if (m->list[i].in && m->list[i].extent.start <= at)
+			start = max_u64(start, m->list[i].extent.start);
+	}
+	for (u32 i = 0; i < NR_SLOTS; i++) {
+		const struct listed *l = &m->list[i];
+
+		if (!l->in || l->extent.start != start || start > at)
+			continue;
+		reach += l->extent.end > at;
+		do_not += l->extent.end <= at;
+	}
+	if (!found) {
+		assert_true(do_not || !reach);
+		return;
+	}
+	assert_true(reach);
+	assert_true(intersects(container_of(found, struct listed, slot), at, at + 1));
+	assert_int_equal(container_of(found, struct listed, slot)->extent.start, start);
+}
+
 /* Take out, put in, or put elsewhere; sometimes think better of it. */
 static void change_one(struct model *m)
 {
@@ -80,6 +108,7 @@ static void change_one(struct model *m)
 		slot_index_abort(&edit);
 		return;
 	}
+	slot_index_seal(&edit);
 	l->in = put;
 	if (put)
 		l->extent = to;
@@ -100,15 +129,107 @@ static void random_edits_agree_with_a_list(void **state)
 
 		change_one(m);
 		check_range(m, m->index, start, start + 1 + below(m, 200));
+		check_find(m, m->index, start);
 	}
 	slot_index_free(m->index);
 	free(m);
+}
+
+/* ---- many, in every sort of layout ------------------------------------------------- */
+
+#define MANY KVM_USER_MEM_SLOTS
+
+/* Where slot @i of a layout starts; it ends one before the next. */
+typedef u64 (*layout_fn)(u64 i);
+
+static u64 even(u64 i)
+{
+	return 0x100000 + i;
+}
+
+static u64 wide_apart(u64 i)
+{
+	return i << 20;
+}
+
+/* Half of them in a heap, half strewn behind. */
+static u64 lopsided(u64 i)
+{
+	return i < MANY / 2 ? 2 * i : (i - MANY / 2 + 1) << 30;
+}
+
+static u64 ever_wider(u64 i)
+{
+	return i * i * i;
+}
+
+static void edit_one(struct slot_index **index, u64 id, layout_fn at, u64 i,
+		     struct kvm_memory_slot *slot, bool put)
+{
+	const struct slot_extent extent = {at(i), at(i + 1) - (at(i + 1) - at(i) > 1)};
+	struct slot_index_edit edit;
+
+	assert_int_equal(slot_index_begin(&edit, *index, id), 0);
+	assert_int_equal(put ? slot_index_insert(&edit, extent, slot)
+			     : slot_index_erase(&edit, extent, slot),
+			 0);
+	slot_index_seal(&edit);
+	*index = edit.index;
+	slot_index_finish(&edit);
+}
+
+static void check_layout(const struct slot_index *index, layout_fn at,
+			 struct kvm_memory_slot *slots, u64 every)
+{
+	for (u64 i = 0; i < MANY; i++) {
+		struct kvm_memory_slot *here = i % every ? NULL : &slots[i];
+		u64 pages = at(i + 1) - at(i);
+
+		if (!pages)
+			continue;
+		assert_ptr_equal(slot_index_find(index, at(i)), here);
+		if (pages > 1) {
+			assert_ptr_equal(slot_index_find(index, at(i + 1) - 2), here);
+			assert_null(slot_index_find(index, at(i + 1) - 1));
+		}
+	}
+	assert_null(slot_index_find(index, ~0ull));
+}
+
+static void many_slots_are_found(void **state)
+{
+	const layout_fn layouts[] = {even, wide_apart, lopsided, ever_wider};
+	struct kvm_memory_slot *slots = calloc(MANY, sizeof(*slots));
+	u64 id = 0;
+
+	(void)state;
+	for (u32 l = 0; l < ARRAY_SIZE(layouts); l++) {
+		struct slot_index *index = slot_index_new();
+
+		/* In order, against it, and from both ends. */
+		for (u64 n = 0; n < MANY; n++) {
+			u64 i = l == 1		  ? MANY - 1 - n
+				: l == 2 && n % 2 ? MANY - 1 - n / 2
+						  : n / (l == 2 ? 2 : 1);
+
+			edit_one(&index, ++id, layouts[l], i, &slots[i], true);
+		}
+		check_layout(index, layouts[l], slots, 1);
+		for (u64 i = 0; i < MANY; i++) {
+			if (i % 5)
+				edit_one(&index, ++id, layouts[l], i, &slots[i], false);
+		}
+		check_layout(index, layouts[l], slots, 5);
+		slot_index_free(index);
+	}
+	free(slots);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_edits_agree_with_a_list),
+		cmocka_unit_test(many_slots_are_found),
 	};
 
 	return cmocka_run_group_tests_name("slot_index", tests, NULL, NULL);
