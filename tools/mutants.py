@@ -33,8 +33,9 @@ EXPLORER = BUILD / "explore/kvmu-explore"
 # Schedules of one scenario: for who is said to catch it, for anyone, and without a mutant.
 KNOWN, ANYONE, SOUND = (30000, 3000), (4000, 300), (500, 50)
 TIMEOUT = 20  # seconds for one of them: a mutant may hang what notices it
-SETUP = ["meson", "setup", "--buildtype=debugoptimized", "-Ddebug_checks=true",
-         "-Dmutants=true", str(BUILD)]
+# A minute of compiling for seconds of running: no more optimisation than that is worth.
+SETUP = ["meson", "setup", "--buildtype=debugoptimized", "-Doptimization=1",
+         "-Ddebug_checks=true", "-Dmutants=true", str(BUILD)]
 NO_MUTANT = "NONE"
 
 
