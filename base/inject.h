@@ -50,7 +50,7 @@
 	X(gmem_allocate, "madvise: fallocate of a guest_memfd", ENOMEM, EFAULT, EINTR)             \
 	X(gmem_punch, "madvise: a hole in a guest_memfd", ENOMEM, EIO)                             \
 	X(memfd, "memfd_create: the file behind a descriptor", ENOMEM, EMFILE, ENFILE)             \
-	X(memfd_setup, "ftruncate, fcntl and pwrite: its size, seals, contents", ENOMEM, ENOSPC)   \
+	X(memfd_setup, "ftruncate, fcntl and pwrite: its size, seals, contents", ENOMEM)           \
 	X(fstat, "fstat: whose descriptor is it?", ENOMEM)                                         \
 	X(dup, "fcntl(F_DUPFD): a descriptor of ours, to where it is in nobody's way", EMFILE)     \
 	X(shared_map, "mmap: the pages that a vCPU or statistics share with their file", ENOMEM)   \

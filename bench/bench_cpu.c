@@ -226,7 +226,7 @@ static void start(struct guest *g)
 	g->memory = anonymous(GUEST_BYTES);
 	request.userspace_addr = ptr_to_hva(g->memory);
 	if (kvm_mmu_init_vm(&g->kvm) || x86_cpu_create(&g->kvm, &g->machine, 0, pio, &g->cpu) ||
-	    kvm_set_memory_region(&g->kvm, &request))
+	    x86_cpu_join(g->cpu) || kvm_set_memory_region(&g->kvm, &request))
 		abort();
 	g->cpu->nr_cpuid = x86_supported_cpuid(g->cpu->cpuid, X86_MAX_CPUID);
 	x86_cpuid_changed(g->cpu);

@@ -3,8 +3,9 @@
  * Changes of the program's memory, told to every VM: what the kernel's MMU
  * notifiers are to KVM.  And faults of our own accesses to it.
  */
-#include <stdlib.h>
+#include <pthread.h>
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "host/fork.h"
 #include "host/touch.h"
@@ -15,6 +16,82 @@
 #include "kvm/trace.h"
 #include "kvm/user_copy.h"
 #include "kvm/vm.h"
+
+/*
+ * A change of memory cannot be refused, so lists for more VMs than fit in one
+ * place are there before the VMs are.  Held by the thread whose change got no
+ * other; that may have several, one for each part.
+ */
+#define RESERVE_LISTS 32u
+
+static struct {
+	pthread_mutex_t lock;
+	u32 owed; /* VMs that there may be */
+	u32 room; /* of each list */
+	u32 used; /* a bit for each */
+	struct vm **vms;
+} reserve = {.lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP, .room = KVM_CHANGE_INLINE_VMS};
+
+static int grow_reserve_locked(void)
+{
+	u32 room = 2 * atomic_peek(&reserve.owed);
+	struct vm **vms;
+
+	if (atomic_peek(&reserve.owed) <= reserve.room)
+		return 0;
+	vms = mmu_host_alloc(SITE_host_change, RESERVE_LISTS * room * sizeof(vms[0]));
+	if (!vms)
+		return -ENOMEM;
+	mmu_host_free(reserve.vms);
+	reserve.vms = vms;
+	reserve.room = room;
+	return 0;
+}
+
+int kvm_host_change_reserve(void)
+{
+	int err;
+
+	pthread_mutex_lock(&reserve.lock);
+	atomic_add(&reserve.owed, 1);
+	err = grow_reserve_locked();
+	if (err)
+		atomic_sub(&reserve.owed, 1);
+	pthread_mutex_unlock(&reserve.lock);
+	return err;
+}
+
+/* Not under the lock: the last reference may be a change's. */
+void kvm_host_change_unreserve(void)
+{
+	atomic_sub(&reserve.owed, 1);
+}
+
+/* The room of the list. */
+static u32 take_from_reserve(struct kvm_host_change *change)
+{
+	u32 list;
+
+	pthread_mutex_lock(&reserve.lock);
+	KVMU_BUG_ON(!reserve.vms || !~reserve.used);
+	list = (u32)__builtin_ctz(~reserve.used);
+	reserve.used |= 1u << list;
+	change->vms = reserve.vms + list * reserve.room;
+	change->from_reserve = true;
+	return reserve.room;
+}
+
+static void free_list(struct kvm_host_change *change)
+{
+	if (change->from_reserve) {
+		reserve.used &= ~(1u << ((u32)(change->vms - reserve.vms) / reserve.room));
+		pthread_mutex_unlock(&reserve.lock);
+	} else if (change->vms != change->inline_vms) {
+		mmu_host_free(change->vms);
+	}
+	change->from_reserve = false;
+	change->vms = change->inline_vms;
+}
 
 struct collection {
 	struct kvm_host_change *change;
@@ -37,10 +114,8 @@ static void release_all(struct kvm_host_change *change)
 {
 	for (u32 i = 0; i < change->nr; i++)
 		vm_put(change->vms[i]);
-	if (change->vms != change->inline_vms)
-		mmu_host_free(change->vms);
+	free_list(change);
 	change->nr = 0;
-	change->vms = change->inline_vms;
 }
 
 static bool collect(struct kvm_host_change *change, u32 room)
@@ -53,13 +128,6 @@ static bool collect(struct kvm_host_change *change, u32 room)
 	return !c.overflow;
 }
 
-/* With no memory for the list, stop every VM rather than let one keep a stale translation. */
-static void kill_one(struct vm *vm, void *arg)
-{
-	(void)arg;
-	kvm_vm_bugged(&vm->kvm);
-}
-
 static void collect_all(struct kvm_host_change *change)
 {
 	u32 room = KVM_CHANGE_INLINE_VMS;
@@ -67,11 +135,8 @@ static void collect_all(struct kvm_host_change *change)
 	while (!collect(change, room)) {
 		room = vm_count() + KVM_CHANGE_INLINE_VMS;
 		change->vms = mmu_host_alloc(SITE_host_change, room * sizeof(change->vms[0]));
-		if (!change->vms) {
-			change->vms = change->inline_vms;
-			vm_for_each(kill_one, NULL);
-			return;
-		}
+		if (!change->vms)
+			room = take_from_reserve(change);
 	}
 }
 
@@ -81,6 +146,7 @@ void kvm_api_change_begin(struct kvm_host_change *change, hva_t start, hva_t end
 	u32 nr, kept = 0;
 
 	change->nr = 0;
+	change->from_reserve = false;
 	change->vms = change->inline_vms;
 	if (likely(!vm_count()) || start >= end)
 		return;
@@ -139,6 +205,13 @@ void kvm_api_handlers_installed(void)
 
 /* ---- fork ---------------------------------------------------------------------------------- */
 
+/* Another thread of the parent may have held it. */
+static void reserve_fork_child(void)
+{
+	reserve.lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	reserve.used = reserve.owed = 0;
+}
+
 /* In the order in which they nest, of which there is none. */
 void kvm_api_fork_prepare(void)
 {
@@ -161,6 +234,7 @@ void kvm_api_fork_parent(void)
 void kvm_api_fork_child(void)
 {
 	host_fork_child();
+	reserve_fork_child();
 	kvm_process_adopt();
 	vm_fork_child();
 	vcpu_set_running(NULL);

@@ -61,6 +61,7 @@ void kvm_api_handlers_installed(void);
 struct vm;
 struct kvm_host_change {
 	u32 nr;
+	bool from_reserve; /* vms, when there is no memory for more than a few */
 	struct vm **vms;
 	struct vm *inline_vms[KVM_CHANGE_INLINE_VMS];
 };

@@ -81,8 +81,13 @@ static int vcpu_alloc(struct vm *vm, u32 id, int fd, struct vcpu **out)
 	}
 	vcpu_init(vcpu, vm, id);
 	vcpu_attach_dirty_ring(vcpu);
-	*out = vcpu;
-	return 0;
+	/* All that may fail is done, and all is there that others reach for. */
+	ret = x86_cpu_join(vcpu->cpu);
+	if (ret)
+		vcpu_destroy(vcpu);
+	else
+		*out = vcpu;
+	return ret;
 }
 
 static int vcpu_create_on(struct vm *vm, u32 id, int fd)

@@ -106,6 +106,10 @@ bool vm_is_foreign(const struct vm *vm);
 int vcpu_create(struct vm *vm, u32 id) KVMU_MUST_CHECK;
 void vcpu_destroy(struct vcpu *vcpu);
 
+/* Room for one more in the list that a change of memory makes of them (host_change.c). */
+int kvm_host_change_reserve(void) KVMU_MUST_CHECK;
+void kvm_host_change_unreserve(void);
+
 /*
  * Call @fn for each live VM, under the list lock: a leaf, so @fn takes no
  * other lock.

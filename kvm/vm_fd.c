@@ -124,7 +124,12 @@ static struct vm *vm_alloc(u64 type)
 
 	if (!vm)
 		return NULL;
+	if (kvm_host_change_reserve()) {
+		mmu_host_free(vm);
+		return NULL;
+	}
 	if (init_parts(vm)) {
+		kvm_host_change_unreserve();
 		mmu_host_free(vm);
 		return NULL;
 	}
@@ -143,6 +148,7 @@ static struct vm *vm_alloc(u64 type)
 static void vm_destroy(struct vm *vm)
 {
 	list_del(vm);
+	kvm_host_change_unreserve();
 	kvm_stats_collect(vm);
 	vm_irqchip_end(vm);
 	for (u32 i = 0; i < vm->nr_vcpus; i++)

@@ -30,16 +30,30 @@ static long to_libc(long ret)
 
 #define NEEDS_MODE(flags) (((flags)&O_CREAT) || ((flags)&O_TMPFILE) == O_TMPFILE)
 
+static int open_dev_kvm(int flags)
+{
+	int err;
+
+	signals_install();
+	err = fork_hooks_install();
+	return err ? err : kvm_api_open(flags & O_CLOEXEC);
+}
+
 /* True: answered, *@fd is the result. */
 static bool open_ours(int dirfd, const char *path, int flags, int *fd)
 {
 	int ret;
 
-	if (unlikely(path_is_dev_kvm(dirfd, path))) {
-		signals_install();
-		ret = fork_hooks_install();
-		*fd = (int)to_libc(ret ? ret : kvm_api_open(flags & O_CLOEXEC));
+	switch (path_kind(dirfd, path)) {
+	case PATH_DEV_KVM:
+		*fd = (int)to_libc(open_dev_kvm(flags));
 		return true;
+	case PATH_UNKNOWN:
+		/* It might be the machine's own KVM, which nobody may get through us. */
+		*fd = (int)to_libc(-ENOMEM);
+		return true;
+	case PATH_OTHER:
+		break;
 	}
 	if (!path || strncmp(path, "/sys/module/kvm", 15) != 0)
 		return false;

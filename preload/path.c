@@ -3,6 +3,7 @@
  * Which paths are the KVM device's.  By name alone: the device need not exist,
  * so nothing can be resolved.  A symbolic link of another name is not seen.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -49,8 +50,8 @@ static bool append(char *out, size_t room, const char *path)
 	return true;
 }
 
-/* Where a relative path starts. */
-static bool start_of(int dirfd, char *out, size_t room)
+/* Where a relative path starts; 0 or -errno (-ENOENT: @dirfd is no descriptor). */
+static int start_of(int dirfd, char *out, size_t room)
 {
 	char link[64];
 	char target[PATH_MAX];
@@ -61,22 +62,25 @@ static bool start_of(int dirfd, char *out, size_t room)
 	else
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
 	n = host_call(path, SYS_readlinkat, AT_FDCWD, link, target, sizeof(target) - 1);
-	if (n <= 0)
-		return false;
+	if (n < 0)
+		return (int)n;
 	target[n] = '\0';
-	return append(out, room, target);
+	return append(out, room, target) ? 0 : -ENOENT;
 }
 
-bool path_is_dev_kvm(int dirfd, const char *path)
+enum path_kind path_kind(int dirfd, const char *path)
 {
 	char full[PATH_MAX] = "";
+	int err;
 
 	/* A bad pointer is the kernel's to refuse, but we look first: only NULL is caught. */
 	if (!path || !ends_in_kvm(path))
-		return false;
+		return PATH_OTHER;
 	if (!strcmp(path, "/dev/kvm"))
-		return true;
-	if (path[0] != '/' && !start_of(dirfd, full, sizeof(full)))
-		return false;
-	return append(full, sizeof(full), path) && !strcmp(full, "/dev/kvm");
+		return PATH_DEV_KVM;
+	err = path[0] == '/' ? 0 : start_of(dirfd, full, sizeof(full));
+	if (err)
+		return err == -ENOENT ? PATH_OTHER : PATH_UNKNOWN;
+	return append(full, sizeof(full), path) && !strcmp(full, "/dev/kvm") ? PATH_DEV_KVM
+									     : PATH_OTHER;
 }

@@ -75,7 +75,17 @@ struct real_functions {
 const struct real_functions *real(void);
 
 /* Is this path, relative to @dirfd, the KVM device's?  Nothing is looked up for others. */
-bool path_is_dev_kvm(int dirfd, const char *path);
+enum path_kind {
+	PATH_OTHER,
+	PATH_DEV_KVM,
+	PATH_UNKNOWN, /* the kernel does not tell where it begins */
+};
+enum path_kind path_kind(int dirfd, const char *path);
+
+static inline bool path_is_dev_kvm(int dirfd, const char *path)
+{
+	return path_kind(dirfd, path) == PATH_DEV_KVM;
+}
 
 /*
  * So that a child of fork is told what it may not touch; called again until it

@@ -19,11 +19,11 @@ static int read_fdinfo(int fd, char *text, size_t bytes)
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	info = host_call(event_info, SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (info < 0)
-		return info == -ENOENT ? -EBADF : (int)info;
+		return info == -ENOENT ? -EBADF : -ENOMEM;
 	got = host_call(event_info, SYS_read, info, text, bytes - 1);
 	kvm_raw_close((int)info);
 	if (got < 0)
-		return (int)got;
+		return -ENOMEM;
 	text[got] = '\0';
 	return 0;
 }
@@ -52,7 +52,7 @@ int eventfd_hold(struct held_eventfd *held, int fd)
 	if (ret)
 		return ret;
 	held->fd = kvm_raw_dup_high(fd);
-	return held->fd < 0 ? held->fd : 0;
+	return held->fd < 0 ? -ENOMEM : 0;
 }
 
 void eventfd_release(struct held_eventfd *held)

@@ -14,7 +14,7 @@ struct held_eventfd {
 	u64 id; /* the kernel's: two descriptors of one eventfd have the same */
 };
 
-/* -EBADF, -EINVAL (not an eventfd), -EMFILE. */
+/* -EBADF, -EINVAL (not an eventfd), -ENOMEM; KVM needs no descriptor of its own for it. */
 int eventfd_hold(struct held_eventfd *held, int fd) KVMU_MUST_CHECK;
 void eventfd_release(struct held_eventfd *held);
 /* The identity alone, for one that is to be found again. Same errors. */

@@ -87,7 +87,10 @@ static int add_to_set(const struct irqfds *irqfds, int fd, u64 key)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = key};
 
-	return (int)host_call(irqfd_set, SYS_epoll_ctl, irqfds->epoll, EPOLL_CTL_ADD, fd, &event);
+	/* KVM has no such set that could be full, nor descriptors to run out of. */
+	return host_call(irqfd_set, SYS_epoll_ctl, irqfds->epoll, EPOLL_CTL_ADD, fd, &event)
+		       ? -ENOMEM
+		       : 0;
 }
 
 static void free_irqfds(struct irqfds *irqfds)
@@ -109,12 +112,11 @@ static int start(struct vm *vm)
 		return -ENOMEM;
 	irqfds->epoll = kvm_raw_move_high(host_call(irqfd_set, SYS_epoll_create1, EPOLL_CLOEXEC));
 	irqfds->stop = kvm_raw_move_high(host_call(irqfd_set, SYS_eventfd2, 0, EFD_CLOEXEC));
-	ret = irqfds->epoll < 0	 ? irqfds->epoll
-	      : irqfds->stop < 0 ? irqfds->stop
-				 : add_to_set(irqfds, irqfds->stop, STOP_KEY);
+	ret = irqfds->epoll < 0 || irqfds->stop < 0 ? -ENOMEM
+						    : add_to_set(irqfds, irqfds->stop, STOP_KEY);
 	vm->irqchip->irqfds = irqfds;
-	if (!ret)
-		ret = host_thread_create(SITE_irqfd_thread, &irqfds->thread, watch, vm);
+	if (!ret && host_thread_create(SITE_irqfd_thread, &irqfds->thread, watch, vm))
+		ret = -ENOMEM;
 	if (ret) {
 		vm->irqchip->irqfds = NULL;
 		free_irqfds(irqfds);

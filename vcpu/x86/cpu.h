@@ -11,12 +11,15 @@
 #include "vcpu/x86/cpu_state.h"
 
 /*
- * A CPU in its reset state (SDM vol. 3, table 9-1) that has joined @kvm.
- * @machine outlives it.  @pio_page: X86_PIO_BYTES shared with user space.
- * 0, -ENOMEM, -EINVAL.
+ * A CPU of @kvm in its reset state (SDM vol. 3, table 9-1), which nobody else
+ * knows until it joins.  @machine outlives it.  @pio_page: X86_PIO_BYTES shared
+ * with user space.  0 or -ENOMEM.
  */
 int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, void *pio_page,
 		   struct x86_cpu **out) KVMU_MUST_CHECK;
+/* From now on flush requests and interrupts of others reach it.  0 or -EINVAL (too many). */
+int x86_cpu_join(struct x86_cpu *cpu) KVMU_MUST_CHECK;
+/* One that has not joined, or with all others of its VM. */
 void x86_cpu_destroy(struct x86_cpu *cpu);
 
 /*

@@ -353,11 +353,11 @@ int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, vo
 	cpu->platform_info = X86_PLATFORM_INFO;
 	cpu->pio.data = pio_page;
 	cpu->maxphyaddr = 36;
+	cpu->vcpu.kvm = kvm;
+	cpu->vcpu.vcpu_id = vcpu_id;
 	err = x86_tlb_create(cpu);
 	if (!err)
 		err = x86_code_create(cpu);
-	if (!err)
-		err = kvm_mmu_add_vcpu(kvm, &cpu->vcpu, vcpu_id);
 	if (err) {
 		x86_tlb_destroy(cpu);
 		x86_code_destroy(cpu);
@@ -368,6 +368,11 @@ int x86_cpu_create(struct kvm *kvm, struct x86_machine *machine, u32 vcpu_id, vo
 	x86_cpu_reset(cpu, false);
 	*out = cpu;
 	return 0;
+}
+
+int x86_cpu_join(struct x86_cpu *cpu)
+{
+	return kvm_mmu_add_vcpu(cpu->vcpu.kvm, &cpu->vcpu, cpu->vcpu.vcpu_id);
 }
 
 void x86_cpu_destroy(struct x86_cpu *cpu)

@@ -71,6 +71,7 @@ struct guest_vm *guest_vm_new(void)
 	vm->pio = calloc(1, X86_PIO_BYTES);
 	assert_int_equal(kvm_mmu_init_vm(&vm->kvm), 0);
 	assert_int_equal(x86_cpu_create(&vm->kvm, &vm->machine, 0, vm->pio, &vm->cpu), 0);
+	assert_int_equal(x86_cpu_join(vm->cpu), 0);
 	request.userspace_addr = ptr_to_hva(vm->memory);
 	assert_int_equal(kvm_set_memory_region(&vm->kvm, &request), 0);
 	vm->cpu->nr_cpuid = x86_supported_cpuid(entries, X86_MAX_CPUID);

@@ -39,6 +39,7 @@ static struct x86_cpu *new_cpu(struct machine *m, u32 id)
 
 	assert_int_equal(x86_cpu_create(&m->kvm, &m->machine, id, m->pio[id], &cpu), 0);
 	assert_int_equal(x86_lapic_create(cpu), 0);
+	assert_int_equal(x86_cpu_join(cpu), 0);
 	cpu->tsc_khz = TSC_KHZ;
 	cpu->nr_cpuid = x86_supported_cpuid(cpu->cpuid, X86_MAX_CPUID);
 	x86_cpuid_changed(cpu);
