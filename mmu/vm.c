@@ -151,6 +151,8 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 
 void kvm_mmu_uninit_vm(struct kvm *kvm)
 {
+	/* Each table page reached once, each count exact: after all that has happened to them. */
+	kvmu_assert(ept_check(&kvm->pgt) == 0);
 	ept_destroy(&kvm->pgt);
 	kvm_attributes_destroy(kvm);
 	table_arena_free_list(&kvm->arena, &kvm->retired.first);

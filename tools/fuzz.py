@@ -5,7 +5,7 @@
     fuzz.py [--seconds N | --runs N] [--shard K/N] [--seed S] TARGET
     fuzz.py --reproduce FILE TARGET
     fuzz.py --minimise FILE TARGET
-    fuzz.py --merge DIR... TARGET
+    fuzz.py TARGET --merge DIR...
 
 Without --seconds and --runs it goes on until a finding or Ctrl-C.  Everything is
 in the build directory: corpus/TARGET (inputs that reached something new, kept for

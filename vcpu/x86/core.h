@@ -275,6 +275,21 @@ static_assert(offsetof(struct x86_op, aux32) - offsetof(struct x86_op, dst) == 8
 #define X86_GOTO(cpu, target) return (void)(cpu), (target)
 #endif
 
+/* ---- oracle (tlb.c) --------------------------------------------------------------------- */
+
+#ifdef KVMU_DEBUG
+/*
+ * Now and then: is each translation held here still that of the tables, unless a flush
+ * is asked for?  Outside guest mode; takes mmu_lock.
+ */
+void x86_tlb_judge(struct x86_cpu *cpu);
+#else
+static inline void x86_tlb_judge(struct x86_cpu *cpu)
+{
+	(void)cpu;
+}
+#endif
+
 /* ---- decoding (decode.c) ---------------------------------------------------------------- */
 
 enum x86_decode_result {

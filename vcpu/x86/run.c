@@ -183,6 +183,7 @@ static void second_stage_fault(struct x86_cpu *cpu)
 	int err = 0;
 
 	x86_leave_guest(cpu, X86_VMX_EPT_VIOLATION, x86_fault_qualification(cpu));
+	x86_tlb_judge(cpu);
 	kvmu_trace(kvm, kvm_page_fault, cpu->vcpu.vcpu_id, cpu->regs[X86_REG_RIP],
 		   cpu->run.fault_gpa, cpu->run.fault_code);
 	verdict = kvm_mmu_page_fault(&cpu->vcpu, cpu->run.fault_gpa, cpu->run.fault_code, &err);
@@ -403,6 +404,7 @@ enum x86_exit x86_cpu_run(struct x86_cpu *cpu, bool immediate_exit)
 	cpu->instructions = cpu->run.granted - (u64)(s64)cpu->poll_budget;
 	current_cpu = NULL;
 	x86_leave_guest(cpu, x86_exit_reason(cpu), x86_exit_qualification(cpu));
+	x86_tlb_judge(cpu);
 	x86_fp_leave(host_mxcsr);
 	return cpu->exit;
 }

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "pgtable/instance/ept.h"
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/debug.h"
 #include "vcpu/x86/lapic.h"
@@ -28,6 +29,7 @@ struct tlb2_entry {
 struct x86_tlb2 {
 	u32 generation; /* entries start at 0, this at 1 */
 	u32 victim;
+	u32 runs, judged; /* x86_tlb_judge() */
 	struct tlb2_entry set[1u << TLB2_LG2][TLB2_WAYS];
 };
 
@@ -234,3 +236,46 @@ struct x86_place x86_tlb_translate(struct x86_cpu *cpu, u64 addr, enum x86_acces
 	return (struct x86_place){
 		.hva = e->hva + offset, .gpa = e->gpa + offset, .perms = e->perms};
 }
+
+/* ---- the oracle of translations ------------------------------------------------------------- */
+
+#ifdef KVMU_DEBUG
+#define JUDGE_RUNS 8u /* one of so many runs is judged, */
+#define JUDGE_SETS 64u /* and of it so many sets, in turn */
+
+static bool leads_elsewhere(const struct x86_cpu *cpu, const struct tlb2_entry *e)
+{
+	struct kvm_pgtable_leaf leaf;
+
+	if (e->generation != cpu->tlb2->generation)
+		return false;
+	if (ept_get_leaf(&cpu->vcpu.kvm->pgt, e->gpa, &leaf) != 0 || !leaf.present)
+		return true;
+	return leaf.hpa != e->hva || ((e->perms & X86_PERM_W) && !(leaf.prot & KVM_PGTABLE_PROT_W));
+}
+
+/*
+ * Who changes entries asks for the flush before it leaves the lock.  Under it, then,
+ * what the TLB holds is what the tables hold, or the flush is already asked for.
+ */
+void x86_tlb_judge(struct x86_cpu *cpu)
+{
+	struct kvm *kvm = cpu->vcpu.kvm;
+	struct x86_tlb2 *tlb2 = cpu->tlb2;
+
+	if (++tlb2->runs % JUDGE_RUNS)
+		return;
+	mmu_write_lock(&kvm->mmu_lock);
+	for (unsigned int i = 0; i < JUDGE_SETS * TLB2_WAYS; i++) {
+		const struct tlb2_entry *e = &tlb2->set[(tlb2->judged + i / TLB2_WAYS) %
+							(1u << TLB2_LG2)][i % TLB2_WAYS];
+
+		if (cpu->vcpu.mmu->root_epoch != kvm->root_epoch ||
+		    (atomic_observe(&cpu->vcpu.requests) & KVM_REQ_TLB_FLUSH))
+			break;
+		KVMU_BUG_ON(leads_elsewhere(cpu, e));
+	}
+	tlb2->judged += JUDGE_SETS;
+	mmu_write_unlock(&kvm->mmu_lock);
+}
+#endif
