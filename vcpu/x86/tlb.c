@@ -251,12 +251,13 @@ static bool leads_elsewhere(const struct x86_cpu *cpu, const struct tlb2_entry *
 		return false;
 	if (ept_get_leaf(&cpu->vcpu.kvm->pgt, e->gpa, &leaf) != 0 || !leaf.present)
 		return true;
-	return leaf.hpa != e->hva || ((e->perms & X86_PERM_W) && !(leaf.prot & KVM_PGTABLE_PROT_W));
+	return leaf.hpa != e->hva;
 }
 
 /*
- * Who changes entries asks for the flush before it leaves the lock.  Under it, then,
- * what the TLB holds is what the tables hold, or the flush is already asked for.
+ * Who takes leaves away asks for the flush before it leaves the lock.  Under it, then,
+ * what the TLB holds leads where the tables lead, or the flush is already asked for.
+ * Not so for what may be written: the dirty log flushes after it has left the lock.
  */
 void x86_tlb_judge(struct x86_cpu *cpu)
 {
