@@ -159,7 +159,7 @@ static int parse_options(const struct parser *p, struct inject_rule *rule, char 
 {
 	bool seeded = false, timed = false;
 	char *rest = NULL;
-	int err = 0;
+	int err = *text ? 0 : refuse(p, "nothing after the colon");
 
 	for (char *key = strtok_r(text, ",", &rest); key && !err;
 	     key = strtok_r(NULL, ",", &rest)) {

@@ -62,6 +62,40 @@ expect 0 "kvmu: process" "$kvmu" run --stats -- sh -c "\"$program\"; true"
 	failures=$((failures + 1))
 }
 
+# Failures on purpose: what is refused, what is listed, what is told at the end.
+expect 2 "no site is called 'nowhere'" "$kvmu" run --inject nowhere -- true
+expect 2 "nth is a number" "$kvmu" run --inject memfd:nth=x -- true
+expect 2 "needs a value" "$kvmu" run --inject
+expect 2 "one SPEC in each" "$kvmu" run --inject "memfd;vm" -- true
+expect 0 "memfd_create" "$kvmu" run --inject list
+expect 0 "" "$kvmu" run --inject memfd:nth=1000000 -- "$program"
+expect 1 "--inject memfd:nth=1" "$kvmu" run --inject memfd:nth=1 -- "$program"
+expect 0 ",seed=" "$kvmu" run --inject memfd:prob=0 -- "$program"
+expect 0 "table_page" "$kvmu" run --inject report -- "$program"
+"$kvmu" run --inject all -- true 2>&1 | grep -q "table_page" && {
+	echo "FAILED: a report of a program that has nothing to do with KVM"
+	failures=$((failures + 1))
+}
+# A trace that cannot be written in one way or another is no reason for the program to fail.
+if "$kvmu" run -- sh -c 'echo "$LD_PRELOAD"' >"$work/preload" 2>&1; then
+	preload=$(cat "$work/preload")
+	for site in trace_key trace_ring trace_thread trace_output summary fork_hooks; do
+		for nth in 1 2 3; do
+			expect 0 "" env LD_PRELOAD="$preload" KVMU_STATS=1 \
+				KVMU_TRACE=kvm_exit,kvm_page_fault KVMU_TRACE_FILE="$work/trace" \
+				KVMU_INJECT="$site:nth=$nth" "$program"
+		done
+		[ "$site" = fork_hooks ] || expect 0 "" env LD_PRELOAD="$preload" KVMU_STATS=1 \
+			KVMU_TRACE=kvm_exit,kvm_page_fault KVMU_TRACE_FILE="$work/trace" \
+			KVMU_INJECT="$site" "$program"
+	done
+	expect 1 "Cannot allocate memory" env LD_PRELOAD="$preload" KVMU_INJECT=fork_hooks \
+		sh -c "dd if=/dev/kvm bs=1 count=1"
+else
+	echo "FAILED: kvmu run -- sh"
+	failures=$((failures + 1))
+fi
+
 # Found through a symbolic link, from another directory.
 ln -s "$kvmu" "$work/link"
 (cd / && expect 0 "" "$work/link" run -- true; exit $failures) || failures=$((failures + 1))
