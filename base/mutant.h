@@ -57,6 +57,7 @@
 	X(ZAP_ALL_AS_READER, "a tree is left behind under the lock for reading")                \
 	/* memslots */                                                                          \
 	X(SLOT_FREED_AT_ONCE, "a slot is freed while look-ups may read it")                     \
+	X(LAST_SLOT_UNCHECKED, "a vCPU goes on with the slot that it found last")               \
 	X(SLOT_LEAVES_LEAVES, "a deleted slot leaves its translations")                         \
 	X(SLOT_IN_OPEN_CHANGE, "a slot appears over memory that is going")                      \
 	/* private memory */                                                                    \

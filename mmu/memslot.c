@@ -19,7 +19,8 @@ const struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn
 	const struct kvm_memory_slot *slot = vcpu->last_slot;
 
 	/* Of this generation the slot is still published, so it may be looked at. */
-	if (likely(vcpu->last_slot_gen == slots->generation) &&
+	if ((likely(vcpu->last_slot_gen == slots->generation) ||
+	     (KVMU_MUTANT(LAST_SLOT_UNCHECKED) && slot)) &&
 	    likely(gfn - slot->base_gfn < slot->npages))
 		return slot;
 	slot = slot_index_find(slots->by_gfn, gfn);
