@@ -240,7 +240,7 @@ struct x86_place x86_tlb_translate(struct x86_cpu *cpu, u64 addr, enum x86_acces
 /* ---- the oracle of translations ------------------------------------------------------------- */
 
 #ifdef KVMU_DEBUG
-#define JUDGE_RUNS 8u /* one of so many runs is judged, */
+#define JUDGE_RUNS 8u  /* one of so many runs is judged, */
 #define JUDGE_SETS 64u /* and of it so many sets, in turn */
 
 static bool leads_elsewhere(const struct x86_cpu *cpu, const struct tlb2_entry *e)
