@@ -353,6 +353,10 @@ static enum turn exit_fault(struct vcpu *vcpu, long *ret)
 	struct kvm_run_memory_fault *out = (void *)vcpu->run->padding;
 
 	*ret = vcpu->cpu->exit_errno;
+	if (*ret == -EHWPOISON && !core->has_memory_fault) {
+		vcpu_signal_poison(core->poisoned_hva);
+		*ret = -EINTR;
+	}
 	if (*ret == -EINTR)
 		return leave(vcpu, KVM_EXIT_INTR);
 	if ((*ret != -EFAULT && *ret != -EHWPOISON) || !core->has_memory_fault)

@@ -100,6 +100,19 @@ void vcpu_signals_choose(struct vcpu *vcpu, bool own_mask)
 		memcpy(&vcpu->wait_mask, &mask_outside, sizeof(mask_outside));
 }
 
+void vcpu_signal_poison(hva_t hva)
+{
+	siginfo_t info = {.si_signo = SIGBUS, .si_code = BUS_MCEERR_AR};
+	const u64 bus = bit_of(SIGBUS);
+
+	info.si_addr = hva_to_ptr(hva);
+	info.si_addr_lsb = PAGE_SHIFT;
+	/* Until vcpu_signals_restore(); nothing is touched meanwhile that could fault. */
+	host_sure(SYS_rt_sigprocmask, SIG_BLOCK, &bus, NULL, sizeof(bus));
+	host_sure(SYS_rt_tgsigqueueinfo, host_sure(SYS_getpid, 0), host_sure(SYS_gettid, 0), SIGBUS,
+		  &info);
+}
+
 /* ---- what would interrupt a system call -------------------------------------- */
 
 enum effect {

@@ -138,6 +138,11 @@ void vcpu_wake_up(struct vcpu *vcpu);
 void vcpu_signals_block(void);
 void vcpu_signals_restore(void);
 void vcpu_signals_choose(struct vcpu *vcpu, bool own_mask);
+/*
+ * The program shall learn of the broken page at @hva, by the signal that an
+ * access of its own would get; it comes when the run has ended.
+ */
+void vcpu_signal_poison(hva_t hva);
 /* Is a signal pending that would interrupt a system call of the program? */
 bool vcpu_signal_pending(struct vcpu *vcpu);
 

@@ -189,6 +189,7 @@ struct kvm_vcpu {
 	u32 retries; /* in a row: how long to wait before the next */
 	bool has_memory_fault;
 	struct kvm_memory_fault memory_fault;
+	hva_t poisoned_hva; /* of the last fault that ended with -EHWPOISON and has none of these */
 	struct kvm_vcpu_stat stat;
 };
 

@@ -290,8 +290,14 @@ static enum kvm_ret_pf resolve_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault
 static enum kvm_ret_pf handle_error_pfn(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault,
 					int err)
 {
-	if (err == -EFAULT)
-		return prepare_memory_fault(vcpu, fault, err);
+	switch (err) {
+	case -EFAULT:
+	case -ENOMEM: /* to get_user_pages() a page is there or is not */
+		return prepare_memory_fault(vcpu, fault, -EFAULT);
+	case -EHWPOISON:
+		vcpu->poisoned_hva = align_down(fault->hva, PAGE_SIZE);
+		break;
+	}
 	fault->error = err;
 	return RET_PF_USER;
 }

@@ -95,7 +95,8 @@ enum kvm_mmu_verdict {
  * Handle a second-stage fault of @vcpu at @cr2_or_gpa.  Called outside guest
  * mode; may sleep.  On KVM_MMU_EXIT_USER *@err is -EFAULT (with
  * vcpu->memory_fault filled where has_memory_fault), -EINTR, -ENOMEM,
- * -EHWPOISON, or -EIO when the VM is bugged.
+ * -EHWPOISON (a private page, with memory_fault, or the one at
+ * vcpu->poisoned_hva), or -EIO when the VM is bugged.
  */
 enum kvm_mmu_verdict kvm_mmu_page_fault(struct kvm_vcpu *vcpu, gpa_t cr2_or_gpa, u64 error_code,
 					int *err);

@@ -47,6 +47,12 @@ static struct sigaction *wanted_of(int sig)
 
 /* ---- passing on -------------------------------------------------------------- */
 
+/* As such it may also be sent: by the kernel beforehand, or by vcpu_signal_poison(). */
+static bool is_of_broken_memory(int sig, const siginfo_t *info)
+{
+	return sig == SIGBUS && (info->si_code == BUS_MCEERR_AR || info->si_code == BUS_MCEERR_AO);
+}
+
 static void take_default_action(int sig, const siginfo_t *info)
 {
 	struct sigaction def = {.sa_handler = SIG_DFL};
@@ -55,8 +61,8 @@ static void take_default_action(int sig, const siginfo_t *info)
 	kvm_api_trace_flush_dying();
 	inject_report();
 	real()->sigaction(sig, &def, NULL);
-	/* A fault repeats when we return; what kill() sent has to be sent again. */
-	if (info->si_code <= 0)
+	/* A fault repeats when we return; what was sent, by kill() for instance, does not. */
+	if (info->si_code <= 0 || is_of_broken_memory(sig, info))
 		host_sure(SYS_tgkill, host_sure(SYS_getpid, 0), host_sure(SYS_gettid, 0), sig);
 }
 

@@ -57,6 +57,7 @@ SURE = {
     "getpid": "always succeeds",
     "gettid": "always succeeds",
     "tgkill": "a thread signals itself",
+    "rt_tgsigqueueinfo": "so it does here; at worst it is told the next time",
     "rt_sigprocmask": "valid pointers, and no new size",
     "fcntl": "F_GETFD asks whether a descriptor is one",
     "epoll_ctl": "takes out what was put in",

@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every allocation and every call to the host of a VM's life fails once, and the VM goes on.
 
-    inject_test.py KVMU PROGRAM
+    inject_test.py KVMU PROGRAM DEAF_PROGRAM
 
 PROGRAM (tests/clients/scarcity.c) tries again what fails, and exits with 0 when each errno
 was one of KVM's and nothing was lost.  Here each site fails at its first call, its second,
 and so on until it is reached no more; with every errno it may have; by chance, several at
 once; and from its first call on for ever, which must end in an orderly failure.
+DEAF_PROGRAM is any that runs a guest and handles no signal.
 """
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-KVMU, PROGRAM = sys.argv[1:3]
+KVMU, PROGRAM, DEAF_PROGRAM = sys.argv[1:4]
 SCALE = min(100, int(os.environ.get("KVMU_TEST_SCALE", "100")))
 # What a life reaches only in company: what must fail, or be asked for, beside it.
 COMPANY = {"populate": ["--inject", "touch"], "summary": ["--stats"]}
@@ -77,6 +79,19 @@ def sweep(site, errnos):
     return n - 1
 
 
+def broken_page(nth):
+    """Told by SIGBUS, as to who accesses it; who does not listen is ended by it."""
+    options = ["--inject", f"faultin:nth={nth},errno=EHWPOISON", "--"]
+    told = subprocess.run([KVMU, "run", *options, PROGRAM], capture_output=True, text=True,
+                          timeout=60, check=False)
+    if told.returncode or "1 broken pages" not in told.stdout:
+        failures.append(f"{' '.join(options)} {PROGRAM}: {told.returncode} {told.stdout}")
+    deaf = subprocess.run([KVMU, "run", *options, DEAF_PROGRAM], capture_output=True, text=True,
+                          timeout=60, check=False)
+    if deaf.returncode != -signal.SIGBUS:
+        failures.append(f"{' '.join(options)} {DEAF_PROGRAM}: {deaf.returncode} {deaf.stderr}")
+
+
 def by_chance(seed):
     run(["--inject", f"all:prob=0.02,seed={seed}"])
 
@@ -85,6 +100,7 @@ def main():
     every = {site: errnos for site, errnos in sites().items() if site not in ELSEWHERE}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         done = dict(zip(every, pool.map(lambda item: sweep(*item), every.items())))
+        list(pool.map(broken_page, (1, 2, 3)))
         list(pool.map(by_chance, range(1, 1 + 20 * SCALE // 100)))
     never = [f"{site}: never reached" for site, calls in sorted(done.items())
              if not calls and site not in BY_LUCK]
