@@ -69,7 +69,8 @@ expect 2 "needs a value" "$kvmu" run --inject
 expect 2 "one SPEC in each" "$kvmu" run --inject "memfd;vm" -- true
 expect 0 "memfd_create" "$kvmu" run --inject list
 expect 0 "" "$kvmu" run --inject memfd:nth=1000000 -- "$program"
-expect 1 "--inject memfd:nth=1" "$kvmu" run --inject memfd:nth=1 -- "$program"
+# A test that fails in its set-up leaves memory behind: not what is looked for here.
+expect 1 "--inject memfd:nth=1" env ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" "$kvmu" run --inject memfd:nth=1 -- "$program"
 expect 0 ",seed=" "$kvmu" run --inject memfd:prob=0 -- "$program"
 expect 0 "table_page" "$kvmu" run --inject report -- "$program"
 "$kvmu" run --inject all -- true 2>&1 | grep -q "table_page" && {
