@@ -28,11 +28,16 @@ struct capability {
 
 #define CLOCK_FLAGS (KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
 
-/* Those whose two behaviours both exist here. */
-#define QUIRKS                                                               \
-	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |     \
-	 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT | \
-	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+/*
+ * Those whose two behaviours both exist here; and SLOT_ZAP_ALL, which no program can
+ * see but by the time it takes: a slot that goes takes its own translations here, with
+ * the quirk too.
+ */
+#define QUIRKS                                                                    \
+	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_LAPIC_MMIO_HOLE |          \
+	 KVM_X86_QUIRK_OUT_7E_INC_RIP | KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |      \
+	 KVM_X86_QUIRK_FIX_HYPERCALL_INSN | KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | \
+	 KVM_X86_QUIRK_SLOT_ZAP_ALL)
 
 /* Those that the program may carry out itself. */
 #define EXIT_HYPERCALLS	     BIT_ULL(KVM_HC_MAP_GPA_RANGE)

@@ -100,4 +100,8 @@ struct kvm_run_memory_fault {
 };
 #endif
 
+#ifndef KVM_X86_QUIRK_SLOT_ZAP_ALL
+#define KVM_X86_QUIRK_SLOT_ZAP_ALL (1 << 7)
+#endif
+
 #endif
