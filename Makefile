@@ -25,7 +25,7 @@ OPTIONS_tsan     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=t
 OPTIONS_fuzz     := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Db_sanitize=address,undefined \
                     -Dfuzzers=true --werror
 ENV_fuzz         := CC=clang
-OPTIONS_permuted := --buildtype=debugoptimized -Ddebug_checks=true -Dpermuted=true --werror
+OPTIONS_permuted := --buildtype=debugoptimized -Doptimization=1 -Ddebug_checks=true -Dpermuted=true --werror
 
 BUILD := $(BUILD_$(MODE))
 ifeq ($(BUILD),)
