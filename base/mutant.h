@@ -23,6 +23,9 @@
 	X(EPOCH_IGNORED, "a fault maps although its root is obsolete")                          \
 	X(EPOCH_BEFORE_RECLAIM, "the root is looked at before reclaim may leave it behind")     \
 	X(MMIO_OUTLIVES_SLOTS, "what was MMIO stays so when a slot appears")                    \
+	X(MMIO_OF_LATER_SLOTS, "a note of MMIO claims to be of slots that nobody has asked")    \
+	X(MMIO_NEVER_FORGOTTEN, "notes of MMIO outlive the return of their generation")         \
+	X(MMIO_OVER_LEAF, "a note of MMIO replaces a leaf")                                     \
 	X(BLOCK_BEYOND_SLOT, "a big leaf sticks out of its slot")                               \
 	X(PREFAULT_ENDLESS, "a prefault waits for an open bracket to close")                    \
 	X(PRIVATE_NEVER_STALE, "a private fault skips the stale test")                          \

@@ -38,6 +38,8 @@
 	X(kvm, kvm_dirty_ring_exit, 1, "vcpu_id")                                                  \
 	X(kvmmmu, fast_page_fault, 7, "vcpu_id cr2_or_gpa error_code sptep old_spte new_spte ret") \
 	X(kvmmmu, handle_mmio_page_fault, 3, "addr gfn access")                                    \
+	X(kvmmmu, mark_mmio_spte, 4, "sptep gfn access gen")                                       \
+	X(kvmmmu, check_mmio_spte, 3, "kvm_gen spte_gen spte")                                     \
 	X(kvmmmu, kvm_mmu_spte_requested, 3, "gfn pfn level")                                      \
 	X(kvmmmu, kvm_mmu_set_spte, 7, "gfn spte sptep level r x u")                               \
 	X(kvmmmu, kvm_tdp_mmu_spte_changed, 5, "as_id gfn level old_spte new_spte")                \

@@ -182,6 +182,24 @@ static u64 retries(const struct model_vcpu *v)
 	return v->vcpu.stat.pf_by_outcome[RET_PF_RETRY];
 }
 
+/* The oracle: where the slots stood still, and one of them had memory, no device was. */
+static void judge_emulation(const struct obstacles *then, gfn_t gfn, bool write)
+{
+	const struct kvm_memslots *slots = hva_to_ptr(then->word[0]);
+	const struct kvm_memory_slot *slot;
+	bool device;
+
+	if (SETTLED(then->kvm->memslots) != then->word[0])
+		return;
+	sched_quiet(true);
+	slot = slot_index_find(slots->by_gfn, gfn);
+	device = !slot || (write && (slot->flags & KVM_SLOT_READONLY));
+	sched_quiet(false);
+	if (!device)
+		sched_fail("guest page %llu is taken for a device's, and a slot has it",
+			   (unsigned long long)gfn);
+}
+
 /*
  * True: the access may be tried again.  A vCPU would go round and round while a
  * bracket is open over its page; here it waits, after a few rounds, for the
@@ -201,6 +219,8 @@ static bool fault(struct model_vcpu *v, gfn_t gfn, bool write, u32 *rounds)
 		   : verdict == KVM_MMU_EXIT_USER ? "leaves to user space"
 		   : retries(v) != before	  ? "must fault again"
 						  : "has what it needs");
+	if (verdict == KVM_MMU_EMULATE)
+		judge_emulation(&then, gfn, write);
 	*rounds = retries(v) != before ? *rounds + 1 : 0;
 	if (*rounds >= RETRY_ROUNDS && !(atomic_peek(&v->vcpu.requests)))
 		sched_wait(obstacles_moved, &then);

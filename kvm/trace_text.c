@@ -231,6 +231,18 @@ static void say_handle_mmio_page_fault(struct text *text, const u64 *f)
 	say(text, "addr:%llx gfn %llx access %llx", (ull)f[0], (ull)f[1], (ull)f[2]);
 }
 
+static void say_mark_mmio_spte(struct text *text, const u64 *f)
+{
+	say(text, "sptep:%llx gfn %llx access %llx gen %llx", (ull)f[0], (ull)f[1], (ull)f[2],
+	    (ull)f[3]);
+}
+
+static void say_check_mmio_spte(struct text *text, const u64 *f)
+{
+	say(text, "spte %llx kvm_gen %llx spte-gen %llx valid %d", (ull)f[2], (ull)f[0], (ull)f[1],
+	    f[0] == f[1]);
+}
+
 static void say_kvm_mmu_spte_requested(struct text *text, const u64 *f)
 {
 	say(text, "gfn %llx pfn %llx level %llu", (ull)f[0], (ull)f[1], (ull)f[2]);

@@ -227,7 +227,7 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 	struct kvm *kvm = update->kvm;
 	struct kvm_memslots *before = kvm->memslots;
 	const struct kvm_memory_slot *old = update->old;
-	struct kvm_retired retired = {0};
+	struct kvm_retired retired;
 	bool bracket = old && !(change == SLOT_FLAGS_ONLY && KVMU_MUTANT(FLAGS_WITHOUT_BRACKET));
 
 	lock_between_host_changes(kvm);
@@ -237,11 +237,10 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 	}
 	/* Pairs with the observe in kvm_gfn_to_memslot(). */
 	atomic_publish(&kvm->memslots, update->set);
-	if (old && change != SLOT_FLAGS_ONLY) {
-		if (!KVMU_MUTANT(SLOT_LEAVES_LEAVES))
-			kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
-		retired = kvm_mmu_take_retired(kvm);
-	}
+	if (old && change != SLOT_FLAGS_ONLY && !KVMU_MUTANT(SLOT_LEAVES_LEAVES))
+		kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
+	kvm_mmu_mmio_new_generation(kvm, update->set->generation);
+	retired = kvm_mmu_take_retired(kvm);
 	if (bracket && !(change == SLOT_FLAGS_ONLY && KVMU_MUTANT(BRACKET_LEFT_OPEN)))
 		kvm_mmu_invalidate_end(kvm);
 	kvm_stat_add(&kvm->stat.memslot_updates, 1);

@@ -10,9 +10,6 @@
 #include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
-/* A fault may need a table page per level below the root. */
-#define TABLE_CACHE_MIN 4u
-
 const char *kvm_ret_pf_name(enum kvm_ret_pf ret)
 {
 	switch (ret) {
@@ -26,14 +23,14 @@ const char *kvm_ret_pf_name(enum kvm_ret_pf ret)
 	return "RET_PF_?";
 }
 
-/* ---- stage: is there memory at all? ------------------------------------------ */
-
 /* Look the slot up and take from it what the rest of the path needs. */
 static bool snapshot_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
 	const struct kvm_memory_slot *slot;
 
 	mmu_host_rcu_read_lock();
+	/* First: what is not in later slots need not be missing in these, nor be noted of them. */
+	fault->slots_generation = atomic_observe(&vcpu->kvm->memslots)->generation;
 	slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
 	fault->slot = slot;
 	if (slot) {
@@ -71,21 +68,6 @@ static bool is_mismatch(const struct kvm_vcpu *vcpu, const struct kvm_page_fault
 	       fault->is_private != gfn_is_private(vcpu->kvm, fault->gfn);
 }
 
-/* The vCPU asked for this gfn before, and no slot has come or gone since. */
-static bool is_cached_mmio(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
-{
-	if (fault->is_private || is_mismatch(vcpu, fault))
-		return false;
-	return vcpu->mmio_gfn == fault->gfn && (vcpu->mmio_gen == memslot_generation(vcpu->kvm) ||
-						KVMU_MUTANT(MMIO_OUTLIVES_SLOTS));
-}
-
-/* As KVM's ACC_* bits have it: 1 fetch, 2 write, 4 user. */
-static u64 mmio_access(const struct kvm_page_fault *fault)
-{
-	return (fault->exec ? 1 : 0) | (fault->write ? 2 : 0) | (fault->user ? 4 : 0);
-}
-
 static enum kvm_ret_pf prepare_memory_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault,
 					    int error)
 {
@@ -99,31 +81,6 @@ static enum kvm_ret_pf prepare_memory_fault(struct kvm_vcpu *vcpu, struct kvm_pa
 	return RET_PF_USER;
 }
 
-static enum kvm_ret_pf classify_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
-{
-	if (fault->rsvd)
-		return RET_PF_INVALID; /* a misconfigured entry: we never make one */
-	if (is_cached_mmio(vcpu, fault)) {
-		kvmu_trace(kvmmmu, handle_mmio_page_fault, fault->addr, fault->gfn,
-			   mmio_access(fault));
-		return RET_PF_EMULATE;
-	}
-
-	u64 generation = memslot_generation(vcpu->kvm);
-
-	if (!snapshot_slot(vcpu, fault)) {
-		/* A private access is never a device access (KVM API document, 6.x
-		 * KVM_EXIT_MEMORY_FAULT). */
-		if (fault->is_private || is_mismatch(vcpu, fault))
-			return prepare_memory_fault(vcpu, fault, -EFAULT);
-		vcpu->mmio_gfn = fault->gfn;
-		vcpu->mmio_gen = generation;
-		kvm_stat_add(&vcpu->stat.pf_mmio_spte_created, 1);
-		return RET_PF_EMULATE;
-	}
-	return writes_to_rom(fault) ? RET_PF_EMULATE : RET_PF_CONTINUE;
-}
-
 /* ---- stage: a stale TLB, or write permission that only logging took away -------- */
 
 static bool leaf_allows(const struct kvm_pgtable_leaf *leaf, const struct kvm_page_fault *fault)
@@ -132,13 +89,13 @@ static bool leaf_allows(const struct kvm_pgtable_leaf *leaf, const struct kvm_pa
 				     : fault->exec ? KVM_PGTABLE_PROT_X
 						   : KVM_PGTABLE_PROT_R;
 
-	return leaf->present && (leaf->prot & need);
+	return leaf->prot & need;
 }
 
 static bool only_logging_forbids(const struct kvm_pgtable_leaf *leaf,
 				 const struct kvm_page_fault *fault)
 {
-	return fault->write && leaf->present && (leaf->prot & KVM_SPTE_WRITABLE);
+	return fault->write && (leaf->prot & KVM_SPTE_WRITABLE);
 }
 
 /*
@@ -157,10 +114,10 @@ static enum kvm_ret_pf fast_fix_write(struct kvm_vcpu *vcpu, const struct kvm_pa
 	int err;
 
 	if (!slot || (slot->flags & KVM_SLOT_READONLY))
-		return RET_PF_INVALID;
+		return RET_PF_CONTINUE;
 	/* A block of a logged slot has to be split. */
 	if (leaf->level > PG_LEVEL_4K && kvm_slot_dirty_track_enabled(slot))
-		return RET_PF_INVALID;
+		return RET_PF_CONTINUE;
 	if (KVMU_MUTANT(LOG_BEFORE_LEAF))
 		kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, slot, fault->gfn);
 	err = ept_relax_leaf(
@@ -174,32 +131,90 @@ static enum kvm_ret_pf fast_fix_write(struct kvm_vcpu *vcpu, const struct kvm_pa
 }
 
 /*
- * Lock-free.  Another vCPU may have mapped the page since this one walked; then
- * nothing is left to do.  RET_PF_INVALID: not a fault for this path.
+ * Another vCPU may have mapped the page since this one walked; then nothing is
+ * left to do.  RET_PF_CONTINUE: not a fault for this path.
  */
-static enum kvm_ret_pf fast_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+static enum kvm_ret_pf fast_page_fault(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault,
+				       const struct kvm_pgtable_leaf *leaf)
 {
-	enum kvm_ret_pf ret = RET_PF_INVALID;
+	enum kvm_ret_pf ret = RET_PF_CONTINUE;
+
+	if (leaf_allows(leaf, fault))
+		ret = RET_PF_SPURIOUS;
+	else if (only_logging_forbids(leaf, fault))
+		ret = fast_fix_write(vcpu, fault, leaf);
+	if (ret == RET_PF_CONTINUE)
+		return ret;
+	kvm_stat_add(&vcpu->stat.pf_fast, 1);
+	kvmu_trace(kvmmmu, fast_page_fault, vcpu->vcpu_id, fault->addr, fault->error_code,
+		   ptr_to_hva(leaf->ptep), leaf->pte, atomic_peek(leaf->ptep), ret);
+	return ret;
+}
+
+/* ---- stage: what the tables know --------------------------------------------------- */
+
+/* As KVM's ACC_* bits have it: 1 fetch, 2 write, 4 user. */
+static u64 mmio_access(const struct kvm_page_fault *fault)
+{
+	return (fault->exec ? 1 : 0) | (fault->write ? 2 : 0) | (fault->user ? 4 : 0);
+}
+
+static enum kvm_ret_pf handle_mmio_page_fault(const struct kvm_page_fault *fault)
+{
+	kvmu_trace(kvmmmu, handle_mmio_page_fault, fault->addr, fault->gfn, mmio_access(fault));
+	return RET_PF_EMULATE;
+}
+
+/* The vCPU asked for this gfn before, and no slot has come or gone since. */
+static bool is_cached_mmio(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
+{
+	return vcpu->mmio_gfn == fault->gfn && (vcpu->mmio_gen == memslot_generation(vcpu->kvm) ||
+						KVMU_MUTANT(MMIO_OUTLIVES_SLOTS));
+}
+
+/* Lock-free: an access to where no memory is known to be, or one that a leaf can serve. */
+static enum kvm_ret_pf ask_tables(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	enum kvm_ret_pf ret = RET_PF_CONTINUE;
 	struct kvm_pgtable_leaf leaf;
 
-	/* The leaf that is there leads to the other kind of memory. */
+	/* What is there is for the other kind of access. */
 	if (is_mismatch(vcpu, fault))
-		return RET_PF_INVALID;
+		return RET_PF_CONTINUE;
+	if (!fault->is_private && is_cached_mmio(vcpu, fault))
+		return handle_mmio_page_fault(fault);
 	mmu_host_rcu_read_lock();
 	/* Beyond what the tables can translate no slot can be either. */
 	if (!ept_get_leaf(&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), &leaf)) {
-		fault->walk_level = fault->goal_level = (enum pg_level)leaf.level;
-		if (leaf_allows(&leaf, fault))
-			ret = RET_PF_SPURIOUS;
-		else if (only_logging_forbids(&leaf, fault))
-			ret = fast_fix_write(vcpu, fault, &leaf);
-		if (ret != RET_PF_INVALID)
-			kvmu_trace(kvmmmu, fast_page_fault, vcpu->vcpu_id, fault->addr,
-				   fault->error_code, ptr_to_hva(leaf.ptep), leaf.pte,
-				   atomic_peek(leaf.ptep), ret);
+		fault->walk_level = (enum pg_level)leaf.level;
+		if (leaf.present) {
+			fault->goal_level = fault->walk_level;
+			ret = fast_page_fault(vcpu, fault, &leaf);
+		} else if (leaf.mmio && !fault->is_private &&
+			   kvm_mmu_mmio_holds(vcpu->kvm, &leaf)) {
+			ret = handle_mmio_page_fault(fault);
+		}
 	}
 	mmu_host_rcu_read_unlock();
 	return ret;
+}
+
+/* ---- stage: is there memory at all? ------------------------------------------------ */
+
+/* A private access is never a device access (KVM API document, KVM_EXIT_MEMORY_FAULT). */
+static enum kvm_ret_pf handle_no_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	if (fault->is_private || is_mismatch(vcpu, fault))
+		return prepare_memory_fault(vcpu, fault, -EFAULT);
+	kvm_mmu_mmio_remember(vcpu, fault->gfn, fault->slots_generation);
+	return RET_PF_EMULATE;
+}
+
+static enum kvm_ret_pf classify_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	if (!snapshot_slot(vcpu, fault))
+		return handle_no_slot(vcpu, fault);
+	return writes_to_rom(fault) ? RET_PF_EMULATE : RET_PF_CONTINUE;
 }
 
 /* ---- stage: table pages, while we may sleep ------------------------------------ */
@@ -216,10 +231,10 @@ static enum kvm_ret_pf topup_table_cache(struct kvm_vcpu *vcpu, struct kvm_page_
 			return RET_PF_RETRY;
 		vcpu->mmu->root_epoch = atomic_peek(&vcpu->kvm->root_epoch);
 	}
-	if (likely(cache->nr >= TABLE_CACHE_MIN))
+	if (likely(cache->nr >= KVM_MMU_TABLE_CACHE_MIN))
 		return RET_PF_CONTINUE;
 	fault->error = kvm_mmu_fill_table_cache(vcpu->kvm, cache);
-	if (cache->nr >= TABLE_CACHE_MIN)
+	if (cache->nr >= KVM_MMU_TABLE_CACHE_MIN)
 		return RET_PF_CONTINUE;
 	return RET_PF_USER;
 }
@@ -457,14 +472,14 @@ enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 	struct kvm *kvm = vcpu->kvm;
 	enum kvm_ret_pf ret;
 
+	if (fault->rsvd)
+		return RET_PF_INVALID; /* a misconfigured entry: we never make one */
+	ret = ask_tables(vcpu, fault);
+	if (ret != RET_PF_CONTINUE)
+		return ret;
 	ret = classify_fault(vcpu, fault);
 	if (ret != RET_PF_CONTINUE)
 		return ret;
-	ret = fast_page_fault(vcpu, fault);
-	if (ret != RET_PF_INVALID) {
-		kvm_stat_add(&vcpu->stat.pf_fast, 1);
-		return ret;
-	}
 	ret = topup_table_cache(vcpu, fault);
 	if (ret != RET_PF_CONTINUE)
 		return ret;

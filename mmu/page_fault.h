@@ -70,7 +70,8 @@ struct kvm_page_fault {
 	gfn_t gfn;
 	const struct kvm_memory_slot *slot; /* valid in the read-side section that looked it up,
 					       or under mmu_lock after the stale test */
-	u64 mmu_seq; /* invalidation sequence before the page was looked up */
+	u64 slots_generation; /* of the slots it was looked up in, or an earlier one */
+	u64 mmu_seq;	      /* invalidation sequence before the page was looked up */
 	hva_t hva;
 	kvm_pfn_t pfn;
 	bool map_writable;

@@ -25,7 +25,7 @@ struct kvm_vcpu_stat {
 	u64 pf_exec;
 	u64 pf_guest_table; /* while walking the guest's own tables */
 	u64 pf_mmio;
-	u64 pf_mmio_spte_created; /* gfns remembered to be MMIO, for want of an entry for them */
+	u64 pf_mmio_spte_created;	   /* entries that note where no memory is */
 	u64 pages_mapped[KVM_STAT_LEVELS]; /* by level */
 	u64 tlb_flushes;		   /* requests served */
 

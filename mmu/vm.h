@@ -18,6 +18,20 @@
  */
 #define KVM_SPTE_WRITABLE KVM_PGTABLE_PROT_SW0
 
+/* A fault may need a table page per level below the root. */
+#define KVM_MMU_TABLE_CACHE_MIN 4u
+
+/*
+ * A fault has found no slot at @gfn in slots of @generation, or of a later one:
+ * remember it in @vcpu and, for all, in the tables.  Takes mmu_lock for reading,
+ * may sleep.
+ */
+void kvm_mmu_mmio_remember(struct kvm_vcpu *vcpu, gfn_t gfn, u64 generation);
+/* In a read-side section: does the note in @leaf speak of the slots as they are? */
+bool kvm_mmu_mmio_holds(const struct kvm *kvm, const struct kvm_pgtable_leaf *leaf);
+/* Slots of @generation have been published; mmu_lock for writing. */
+void kvm_mmu_mmio_new_generation(struct kvm *kvm, u64 generation);
+
 /* How big may a leaf around @gfn at @hva be, by the slot's size and by the two being congruent? */
 enum pg_level kvm_slot_max_level(const struct kvm_memory_slot *slot, gfn_t gfn, hva_t hva);
 

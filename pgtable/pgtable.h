@@ -216,7 +216,7 @@ struct kvm_pgtable_map {
 };
 
 struct kvm_pgtable_leaf {
-	kvm_pte_t pte;	 /* 0 where absent */
+	kvm_pte_t pte;	 /* 0 where absent and nothing is noted */
 	kvm_pte_t *ptep; /* where it was read; for relax_leaf, in the same read-side section */
 	u8 level;	 /* where the walk ended */
 	hpa_t hpa;	 /* of the address asked for, when present */
@@ -224,7 +224,9 @@ struct kvm_pgtable_leaf {
 	bool present;
 	bool accessed;
 	bool dirty;
-	u32 owner; /* of an absent entry, see set_owner */
+	u32 owner;	     /* of an absent entry, see set_owner */
+	bool mmio;	     /* an absent entry that set_mmio has made ... */
+	u32 mmio_generation; /* ... as of this */
 };
 
 #endif

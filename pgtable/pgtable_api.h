@@ -92,6 +92,18 @@ int PGT_NAME(set_owner)(struct kvm_pgtable *pgt, u64 addr, u64 size, u32 owner,
 			struct kvm_pgtable_flush *flush);
 
 /*
+ * Note that no memory is behind @addr, as of @generation (not 0) of whatever says
+ * so; get_leaf tells.  The note is one absent entry, the largest up to @max_level
+ * (from 1, root included) where no table hangs, and speaks for all it covers.  It
+ * replaces an earlier one and nothing else: -EEXIST for a leaf or an owner.  A
+ * note may be lost at any time: whatever maps, annotates or unmaps a part of it
+ * forgets the whole.  @flags may hold SHARED.  -EAGAIN: someone else changed
+ * the entry; -ENOMEM.  Owes nothing.
+ */
+int PGT_NAME(set_mmio)(struct kvm_pgtable *pgt, u64 addr, u32 generation, unsigned int max_level,
+		       enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_cache *cache);
+
+/*
  * Mark the leaf around @addr (any byte of it) accessed.  -ENOENT: no leaf.
  * -EAGAIN: SHARED with HANDLE_FAULT, and someone else changed it.  Owes nothing.
  */

@@ -24,7 +24,8 @@ static inline int pgt_check_entry(struct kvm_pgtable *pgt, kvm_pte_t pte, unsign
 {
 	if (!fmt_present(pte, level)) {
 		PGT_CHECK(pte != PGT_LOCKED);
-		PGT_CHECK(!pte || pte == pgt_make_owner(pgt_owner(pte)));
+		PGT_CHECK(!pte || pte == pgt_make_owner(pgt_owner(pte)) ||
+			  (pgt_owner(pte) && pte == pgt_make_mmio(pgt_owner(pte))));
 		return 0;
 	}
 	PGT_CHECK(fmt_entry_valid(pgt, pte, level));

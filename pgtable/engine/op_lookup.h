@@ -42,8 +42,12 @@ int PGT_NAME(get_leaf)(struct kvm_pgtable *pgt, u64 addr, struct kvm_pgtable_lea
 		return 0;
 	}
 	*leaf = (struct kvm_pgtable_leaf){.level = (u8)level};
-	if (pte && !pgt_is_locked(pte))
-		leaf->owner = pgt_owner(pte);
+	if (!pte || pgt_is_locked(pte))
+		return 0;
+	leaf->pte = pte;
+	leaf->ptep = ptep;
+	leaf->mmio = pgt_is_mmio(pte);
+	*(leaf->mmio ? &leaf->mmio_generation : &leaf->owner) = pgt_owner(pte);
 	return 0;
 }
 

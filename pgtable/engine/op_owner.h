@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Annotate absent memory with an owner; clean data caches. */
+/* Annotate absent memory with an owner or as MMIO; clean data caches. */
 #ifndef KVMU_PGTABLE_ENGINE_OP_OWNER_H
 #define KVMU_PGTABLE_ENGINE_OP_OWNER_H
 
@@ -67,6 +67,52 @@ int PGT_NAME(set_owner)(struct kvm_pgtable *pgt, u64 addr, u64 size, u32 owner,
 	}
 	pgt_flush_merge(flush, &data.owed);
 	return err;
+}
+
+/* ---- where no memory is -------------------------------------------------------------- */
+
+struct pgt_mmio_data {
+	kvm_pte_t note;
+	unsigned int max_level;
+	struct kvm_pgtable_cache *cache;
+};
+
+/* Never over a leaf: what is mapped meanwhile is the truth. */
+pgt_inline int pgt_mmio_visitor(const struct kvm_pgtable_visit_ctx *ctx,
+				enum kvm_pgtable_walk_flags visit)
+{
+	struct pgt_mmio_data *data = ctx->arg;
+	struct kvm_pgtable_flush none = PGT_FLUSH_NONE;
+
+	(void)visit;
+	if (pgt_is_locked(ctx->old))
+		return -EAGAIN;
+	if (pgt_worth_keeping(ctx->old, ctx->level) && !KVMU_MUTANT(MMIO_OVER_LEAF))
+		return -EEXIST;
+	if (ctx->level > data->max_level)
+		return pgt_install_table(ctx, data->cache, &none);
+	return ctx->old == data->note ? 0 : pgt_entry_change(ctx, data->note, &none);
+}
+
+int PGT_NAME(set_mmio)(struct kvm_pgtable *pgt, u64 addr, u32 generation, unsigned int max_level,
+		       enum kvm_pgtable_walk_flags flags, struct kvm_pgtable_cache *cache)
+{
+	struct pgt_mmio_data data = {
+		.note = pgt_make_mmio(generation), .max_level = max_level, .cache = cache};
+	const struct kvm_pgtable_walker walker = {.arg = &data, .flags = flags};
+	struct kvm_pgtable_visit_ctx ctx = {.pgt = pgt,
+					    .start = addr,
+					    .end = addr + PGT_PAGE_BYTES,
+					    .flags = flags,
+					    .arg = &data};
+	int err = pgt_check_range(pgt, addr, PGT_PAGE_BYTES);
+
+	if (err)
+		return err;
+	if (!generation || !max_level || (flags & ~KVM_PGTABLE_WALK_SHARED))
+		return -EINVAL;
+	return pgt_walk(&ctx, &walker,
+			(struct pgt_code){.cb = pgt_mmio_visitor, .visits = KVM_PGTABLE_WALK_LEAF});
 }
 
 /* ---- data caches ---------------------------------------------------------------------- */

@@ -51,7 +51,7 @@ pgt_inline int pgt_unmap_visitor(const struct kvm_pgtable_visit_ctx *ctx,
 		return 0;
 	if (pgt_is_locked(ctx->old))
 		return -EAGAIN;
-	if (ctx->level > 1 && !pgt_entry_inside(ctx))
+	if (ctx->level > 1 && !pgt_entry_inside(ctx) && pgt_worth_keeping(ctx->old, ctx->level))
 		return pgt_install_table(ctx, data->cache, &data->owed);
 	return pgt_entry_change(ctx, 0, &data->owed);
 }

@@ -43,6 +43,12 @@ static inline void pgt_table_fill(kvm_pte_t *table, kvm_pte_t pte, unsigned int 
 	atomic_poke(&pgt_env_meta(table)->live, PGT_TABLE_ENTRIES);
 }
 
+/* Must a table say the same in place of @pte?  That memory is absent is no loss. */
+pgt_inline bool pgt_worth_keeping(kvm_pte_t pte, unsigned int level)
+{
+	return pte && (fmt_present(pte, level) || !pgt_is_mmio(pte));
+}
+
 /*
  * Put a table where a smaller leaf is wanted; what the entry said so far is
  * said by the table.  -ENOMEM, -EAGAIN (shared).
@@ -57,7 +63,7 @@ static inline int pgt_install_table(const struct kvm_pgtable_visit_ctx *ctx,
 	if (unlikely(!table))
 		return -ENOMEM;
 	for (;;) {
-		if (now.old)
+		if (pgt_worth_keeping(now.old, now.level))
 			pgt_table_fill(table, now.old, now.level);
 		err = pgt_entry_replace(&now, fmt_make_table(pgt_env_hpa(table), now.level), owed);
 		if (likely(!err) || (now.flags & KVM_PGTABLE_WALK_SHARED))

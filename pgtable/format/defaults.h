@@ -4,6 +4,7 @@
  *
  *   absent     0
  *   annotated  owner << 12, an owner id that set_owner left there
+ *   MMIO       bit 10, generation << 12: no memory is behind it, says set_mmio
  *   locked     bit 11: between break and make; its writer owns it
  */
 #ifndef KVMU_PGTABLE_FORMAT_DEFAULTS_H
@@ -13,10 +14,11 @@
 
 #define PGT_LOCKED	BIT_ULL(11)
 #define PGT_OWNER_SHIFT 12
+#define PGT_MMIO	BIT_ULL(10)
 
 enum pgt_kind {
 	PGT_ABSENT,
-	PGT_ANNOTATED,
+	PGT_ANNOTATED, /* MMIO too */
 	PGT_LOCKED_ENTRY,
 	PGT_LEAF,
 	PGT_TABLE,
@@ -31,6 +33,17 @@ static inline kvm_pte_t pgt_make_owner(u32 owner)
 static inline u32 pgt_owner(kvm_pte_t pte)
 {
 	return (u32)(pte >> PGT_OWNER_SHIFT);
+}
+
+static inline kvm_pte_t pgt_make_mmio(u32 generation)
+{
+	return PGT_MMIO | (u64)generation << PGT_OWNER_SHIFT;
+}
+
+/* Of an absent entry. */
+static inline bool pgt_is_mmio(kvm_pte_t pte)
+{
+	return pte & PGT_MMIO;
 }
 
 static inline bool pgt_is_locked(kvm_pte_t pte)

@@ -18,7 +18,8 @@ KVMU, PROGRAM, LIBRARY = sys.argv[1:4]  # the other clients are beside PROGRAM
 LINE = re.compile(r"^ *(?P<task>\S+)-(?P<tid>\d+) +\[\d{3}\] +\d+\.\d{6}: (?P<event>\w+): (?P<text>.*)$")
 
 # What differs from run to run: places in the program's address space.
-MASKS = ((r"pfn [0-9a-f]+", "pfn P"), (r"spte [0-9a-f]+([0-9a-f]{3}) ", r"spte ..\1 "),
+MASKS = ((r"pfn [0-9a-f]+", "pfn P"), (r"sptep:[0-9a-f]+", "sptep:P"),
+         (r"spte [0-9a-f]+([0-9a-f]{3}) ", r"spte ..\1 "),
          (r"(old_spte|new_spte) [0-9a-f]+([0-9a-f]{3})\b", r"\1 ..\2"),
          (r" at [0-9a-f]{6,}$", " at P"), (r"range: 0x[0-9a-f]+ -- 0x[0-9a-f]+", "range: P"))
 
@@ -84,7 +85,9 @@ EXPECTED = [
     to_program("IO", 2),
     ("kvm_pio", "pio_read at 0x11 size 1 count 1 val 0x5a "),
     enter(0x1013),
-    *fault(0x101a, 0x30010, FINAL | 2, "RET_PF_EMULATE", WRITE),
+    *fault(0x101a, 0x30010, FINAL | 2, "RET_PF_EMULATE", WRITE,
+           [changed(0x30, 1, "0", "..400"),
+            ("mark_mmio_spte", "sptep:P gfn 30 access 7 gen 2")]),
     leave(0x101a, "EPT_MISCONFIG"),
     ("kvm_mmio", "mmio write len 1 gpa 0x30010 val 0x7"),
     to_program("MMIO", 6),
@@ -151,7 +154,8 @@ class KnownFaults(unittest.TestCase):
                                 (("-e", "kvm_pio", "-e", "kvm_m?io"), {"kvm_pio", "kvm_mmio"}),
                                 (("--events=kvmmmu:*",),
                                  {"kvm_mmu_spte_requested", "kvm_mmu_set_spte",
-                                  "kvm_tdp_mmu_spte_changed", "handle_mmio_page_fault"})):
+                                  "kvm_tdp_mmu_spte_changed", "handle_mmio_page_fault",
+                                  "mark_mmio_spte"})):
             lines = [(event, fields) for _, event, fields in self.trace(*options)]
             self.assertEqual(lines, [line for line in EXPECTED if line[0] in chosen])
 

@@ -143,6 +143,10 @@ static void bad_arguments(void **state)
 		assert_int_equal(op->walk(&t.pgt, 0, page, &walker), -EINVAL);
 		assert_int_equal(op->set_owner(&t.pgt, 0, page, 0, NONE, NULL, NULL), -EINVAL);
 		assert_int_equal(op->set_owner(&t.pgt, 0, page, 1, FAULT, NULL, NULL), -EINVAL);
+		assert_int_equal(op->set_mmio(&t.pgt, 0, 0, 1, NONE, NULL), -EINVAL);
+		assert_int_equal(op->set_mmio(&t.pgt, 0, 1, 0, NONE, NULL), -EINVAL);
+		assert_int_equal(op->set_mmio(&t.pgt, 0, 1, 1, FAULT, NULL), -EINVAL);
+		assert_int_equal(op->set_mmio(&t.pgt, page - 1, 1, 1, NONE, NULL), -EINVAL);
 		assert_int_equal(
 			op->wrprotect(&t.pgt, 0, page, KVM_PGTABLE_WALK_HANDLE_FAULT, NULL),
 			-EINVAL);

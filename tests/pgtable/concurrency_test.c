@@ -74,7 +74,7 @@ static void one_step(struct worker *w)
 	int err;
 
 	first = pages > 1 ? align_down(first, block) : first;
-	switch (test_below(&w->seed, 14)) {
+	switch (test_below(&w->seed, 15)) {
 	case 0:
 	case 1:
 		one_map(w, first, pages, SHARED);
@@ -106,6 +106,11 @@ static void one_step(struct worker *w)
 		break;
 	case 12:
 		must(!op->mkclean(pgt, first * page, pages * page, SHARED, &flush));
+		break;
+	case 14:
+		err = op->set_mmio(pgt, first * page, 3, 1 + (unsigned int)test_below(&w->seed, 4),
+				   SHARED, NULL);
+		must(!err || err == -EEXIST || err == -EAGAIN);
 		break;
 	case 13:
 		must(!op->get_leaf(pgt, first * page, &leaf));

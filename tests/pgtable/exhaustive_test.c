@@ -11,15 +11,15 @@
 #define SH    KVM_PGTABLE_WALK_SHARED
 #define FAULT (KVM_PGTABLE_WALK_SHARED | KVM_PGTABLE_WALK_HANDLE_FAULT)
 
-enum kind { MAP, UNMAP, OWNER, WRPROTECT, AGE, TOUCH, RELAX, SPLIT, COLLAPSE, LINK };
+enum kind { MAP, UNMAP, OWNER, WRPROTECT, AGE, TOUCH, RELAX, SPLIT, COLLAPSE, LINK, MMIO };
 
 struct step {
 	enum kind kind;
 	u8 first;
 	u8 end;
 	u8 flags;
-	u8 max_level; /* MAP */
-	u16 prot;     /* MAP, RELAX, LINK; owner */
+	u8 max_level; /* MAP, MMIO */
+	u16 prot;     /* MAP, RELAX, LINK; owner; generation */
 	u8 shift;     /* MAP: pages */
 };
 
@@ -63,6 +63,7 @@ static const struct step steps[] = {
 	{SPLIT, 5, 6, 0, 0, 0, 0},
 	{COLLAPSE, 4, 1, 0, 0, 0, 0},
 	{LINK, 4, 8, SH, 0, RX, 0},
+	{MMIO, 5, 6, SH, 2, 3, 0},
 };
 #define SHORT_LIST 13
 
@@ -84,6 +85,9 @@ static void apply(struct model *m, const struct step *step)
 		break;
 	case WRPROTECT:
 		model_wrprotect(m, r, flags);
+		break;
+	case MMIO:
+		model_set_mmio(m, step->first, step->prot, step->max_level, flags);
 		break;
 	case AGE:
 		model_age(m, r, flags);

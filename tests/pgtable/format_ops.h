@@ -42,11 +42,11 @@ static inline u64 format_level_bytes(const struct format *format, unsigned int l
 		.init = prefix##_init, .destroy = prefix##_destroy, .map = prefix##_map,          \
 		.unmap = prefix##_unmap, .get_leaf = prefix##_get_leaf, .walk = prefix##_walk,    \
 		.count_leaves = prefix##_count_leaves, .wrprotect = prefix##_wrprotect,           \
-		.set_owner = prefix##_set_owner, .mkclean = prefix##_mkclean,                     \
-		.relax_leaf = prefix##_relax_leaf, .mkyoung = prefix##_mkyoung,                   \
-		.mkold = prefix##_mkold, .test_young = prefix##_test_young,                       \
-		.relax_perms = prefix##_relax_perms, .flush = prefix##_flush,                     \
-		.split = prefix##_split, .collapse = prefix##_collapse,                           \
+		.set_owner = prefix##_set_owner, .set_mmio = prefix##_set_mmio,                   \
+		.mkclean = prefix##_mkclean, .relax_leaf = prefix##_relax_leaf,                   \
+		.mkyoung = prefix##_mkyoung, .mkold = prefix##_mkold,                             \
+		.test_young = prefix##_test_young, .relax_perms = prefix##_relax_perms,           \
+		.flush = prefix##_flush, .split = prefix##_split, .collapse = prefix##_collapse,  \
 		.create_unlinked = prefix##_create_unlinked,                                      \
 		.free_unlinked = prefix##_free_unlinked, .link_unlinked = prefix##_link_unlinked, \
 		.check = prefix##_check,                                                          \

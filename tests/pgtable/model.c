@@ -20,6 +20,10 @@ static void verify_page(struct model *m, u64 i)
 	struct kvm_pgtable_leaf leaf;
 
 	get(m, i, &leaf);
+	/* A note may be lost, and never be made up. */
+	if (leaf.mmio && (leaf.present || leaf.mmio_generation != page->mmio))
+		fail_msg("%s page %llu: said to be MMIO as of %u, model %u", m->format->name,
+			 (unsigned long long)i, leaf.mmio_generation, page->mmio);
 	if (likely(leaf.present == page->present && leaf.owner == page->owner &&
 		   (!leaf.present || (leaf.hpa == page->hpa && leaf.prot == page->prot &&
 				      leaf.accessed == !!(page->prot & KVM_PGTABLE_PROT_ACCESSED) &&
@@ -238,6 +242,41 @@ void model_set_owner(struct model *m, struct range r, u32 owner, enum kvm_pgtabl
 		m->page[i] = (struct page){.owner = owner};
 	model_verify(m, r.first, r.end);
 	verify_flush(m, &flush, r.first, r.end, flushes, false);
+}
+
+/* The pages of the model inside the entry that @leaf was found in. */
+static struct range entry_range(const struct model *m, u64 page,
+				const struct kvm_pgtable_leaf *leaf)
+{
+	u64 bytes = format_level_bytes(m->format, leaf->level);
+	u64 start = align_down(model_addr(m, page), bytes), end = start + bytes;
+
+	return (struct range){
+		.first = start > m->base ? (start - m->base) / format_page(m->format) : 0,
+		.end = min_u64(m->nr, (end - m->base) / format_page(m->format)),
+	};
+}
+
+/* Nothing but notes changes, all in the entry that get_leaf ends at. */
+void model_set_mmio(struct model *m, u64 page, u32 generation, unsigned int max_level,
+		    enum kvm_pgtable_walk_flags flags)
+{
+	bool taken = m->page[page].present || m->page[page].owner;
+	struct kvm_pgtable_leaf leaf;
+	struct range r;
+
+	assert_int_equal(m->format->op.set_mmio(&m->t.pgt, model_addr(m, page), generation,
+						max_level, flags, NULL),
+			 taken ? -EEXIST : 0);
+	get(m, page, &leaf);
+	assert_int_equal(leaf.mmio, !taken);
+	assert_true(taken || leaf.level <= max_level);
+	r = entry_range(m, page, &leaf);
+	for (u64 i = r.first; i < r.end && !taken; i++) {
+		assert_true(!m->page[i].present && !m->page[i].owner);
+		m->page[i].mmio = generation;
+	}
+	model_verify(m, page, page + 1);
 }
 
 void model_wrprotect(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags)

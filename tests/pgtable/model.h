@@ -13,6 +13,7 @@ struct page {
 	bool present;
 	u8 level; /* as the table said last */
 	u32 owner;
+	u32 mmio; /* generation of a note that may have been lost since */
 	u32 prot; /* with ACCESSED and DIRTY */
 	hpa_t hpa;
 };
@@ -57,6 +58,8 @@ void model_verify_count(struct model *m, u64 max);
 void model_map(struct model *m, struct range r, u64 shift, enum kvm_pgtable_prot prot, u8 max_level,
 	       enum kvm_pgtable_walk_flags flags);
 void model_unmap(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);
+void model_set_mmio(struct model *m, u64 page, u32 generation, unsigned int max_level,
+		    enum kvm_pgtable_walk_flags flags);
 void model_set_owner(struct model *m, struct range r, u32 owner, enum kvm_pgtable_walk_flags flags);
 void model_wrprotect(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);
 void model_clean(struct model *m, struct range r, enum kvm_pgtable_walk_flags flags);

@@ -67,6 +67,13 @@ static void random_owner(const struct dice *d)
 	model_set_owner(d->m, random_range(d), owner, random_flags(d, 2));
 }
 
+static void random_mmio(const struct dice *d)
+{
+	u32 generation = rnd(d, 2) ? 1 + (u32)rnd(d, 3) : 0xffffffffu;
+
+	model_set_mmio(d->m, rnd(d, d->m->nr), generation, 1 + (u32)rnd(d, 4), random_flags(d, 2));
+}
+
 static void random_link(const struct dice *d)
 {
 	u64 first = align_down(rnd(d, d->m->nr), d->m->block);
@@ -81,7 +88,7 @@ static void random_common(const struct dice *d)
 	enum kvm_pgtable_walk_flags flags = random_flags(d, 2);
 	u64 page = rnd(d, d->m->nr);
 
-	switch (rnd(d, 9)) {
+	switch (rnd(d, 10)) {
 	case 0:
 	case 1:
 		model_unmap(d->m, r, flags);
@@ -106,6 +113,9 @@ static void random_common(const struct dice *d)
 		break;
 	case 8:
 		model_relax_leaf(d->m, page, random_prot(d) & (RWX | MARKS));
+		break;
+	case 9:
+		random_mmio(d);
 		break;
 	}
 }
