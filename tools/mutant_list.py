@@ -11,8 +11,8 @@ DOCUMENT = sources.ROOT / "docs/mutants.md"
 SCENARIO_DIRECTORY = sources.ROOT / "explore/scenarios"
 # Which unit tests may catch one, in the order of their speed.
 UNIT_TESTS = ["mmu/mmu_page_fault_test", "mmu/mmu_race_test", "mmu/mmu_age_test",
-              "mmu/mmu_mmio_test", "mmu/mmu_private_fault_test", "mmu/mmu_attributes_test", "mmu/mmu_gmem_test",
-              "mmu/mmu_zap_test", "mmu/mmu_invalidate_test", "mmu/mmu_dirty_bitmap_test",
+              "mmu/mmu_mmio_test", "mmu/mmu_private_fault_test", "mmu/mmu_attributes_test",
+              "mmu/mmu_gmem_test", "mmu/mmu_zap_test", "mmu/mmu_invalidate_test", "mmu/mmu_dirty_bitmap_test",
               "mmu/mmu_dirty_log_test", "mmu/mmu_memslot_test", "mmu/mmu_failure_test",
               "pgtable/pgtable_transition_test", "pgtable/pgtable_transition_bbm_test",
               "pgtable/pgtable_visitor_test", "pgtable/pgtable_api_test",
