@@ -67,7 +67,7 @@ def fail_nth(site, n, error=None):
 
 def sweep(site, errnos):
     """How many calls of @site failed, each in a life of its own."""
-    calls, step = 0, max(1, 100 // SCALE)
+    calls, step = 0, max(1, 100 // SCALE) ** 2  # a life is dear in a slow build
     while fail_nth(site, 1 + calls * step):
         calls += 1
     for error in errnos[1:]:
