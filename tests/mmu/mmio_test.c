@@ -243,7 +243,7 @@ static void slots_come_and_go_under_faults(void **state)
 		racer[i] = (struct racer){&race, i + 1};
 		assert_int_equal(pthread_create(&thread[i], NULL, fault_and_judge, &racer[i]), 0);
 	}
-	for (u64 i = 0; i < test_scaled(1000); i++) {
+	for (u64 i = 0; i < test_scaled(200); i++) {
 		atomic_add(&race.at, 1);
 		put_slot(race.vm, ANOTHER, DEVICE, 1);
 		advance(&race);
