@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "bench/bench.h"
 #include "host/touch.h"
 #include "mmu/mmu.h"
 #include "pgtable/instance/ept.h"
@@ -28,14 +29,6 @@ static u64 bitmap[PAGES / 64];
 static struct kvm_ring_entry ring[KVM_RING_MAX_ENTRIES];
 static double floor_ns;
 
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 static void must(bool done)
 {
 	if (!done) {
@@ -44,18 +37,7 @@ static void must(bool done)
 	}
 }
 
-static int put(void *ctx, u64 offset, const void *from, u64 bytes)
-{
-	char *to = ctx;
-
-	if (from)
-		memcpy(to + offset, from, bytes);
-	else
-		memset(to + offset, 0, bytes);
-	return 0;
-}
-
-static const struct kvm_dirty_user user = {.put = put, .ctx = bitmap};
+static const struct kvm_dirty_user user = {.put = put_bitmap, .ctx = bitmap};
 
 /* ---- the VM --------------------------------------------------------------------------- */
 
@@ -140,18 +122,9 @@ static double reset_ns(struct bench_vm *vm)
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a;
-	double y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double median(double *values)
 {
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
+	return median_of(values, ROUNDS);
 }
 
 static void row(const char *what, double ours, const char *budget)

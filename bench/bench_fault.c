@@ -10,20 +10,13 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "bench/bench.h"
 #include "host/touch.h"
 #include "mmu/mmu.h"
 
 #define PAGES  16384ull
 #define ROUNDS 7
 #define GPA    0x100000000ull
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static char *fresh_memory(void)
 {
@@ -106,18 +99,9 @@ static double guest_ns_per_page(void)
 	return start;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a;
-	double y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double median(double *values)
 {
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
+	return median_of(values, ROUNDS);
 }
 
 static void row(const char *what, double ours, double floor_ns, const char *budget)

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "bench/bench.h"
 #include "base/atomics.h"
 #include "pgtable/arena.h"
 #include "pgtable/env.h"
@@ -36,14 +37,6 @@ static struct format_ops op;
 static struct table_arena arena;
 static struct kvm_pgtable pgt;
 static u32 *order; /* a random permutation of the pages */
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void die(const char *what)
 {
@@ -322,9 +315,9 @@ static void *map_half(void *arg)
 {
 	struct half *half = arg;
 
-	half->ns = now_ns();
+	half->ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	map_pages(half->pages, half->first, half->end, SHARED_FAULT);
-	half->ns = now_ns() - half->ns;
+	half->ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - half->ns;
 	return NULL;
 }
 
@@ -368,13 +361,6 @@ static void unmapped(void)
 	(void)unmap_whole();
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 struct measure {
 	void (*before)(void);
 	double (*run)(void); /* how many pages it did */
@@ -389,13 +375,12 @@ static double median_ns(const struct measure *measure)
 		double start;
 
 		measure->before();
-		start = now_ns();
+		start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		ns[i] = measure->run();
-		ns[i] = (now_ns() - start) / ns[i];
+		ns[i] = (clock_ns(CLOCK_THREAD_CPUTIME_ID) - start) / ns[i];
 		measure->after();
 	}
-	qsort(ns, ROUNDS, sizeof(ns[0]), compare);
-	return ns[ROUNDS / 2];
+	return median_of(ns, ROUNDS);
 }
 
 struct row {

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "bench/bench.h"
 #include "host/touch.h"
 #include "mmu/dirty_log.h"
 #include "mmu/mmu.h"
@@ -26,14 +27,6 @@ struct bench_vm {
 	struct kvm kvm;
 	struct kvm_vcpu vcpu[MAX_VCPUS];
 };
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void must(int err)
 {
@@ -160,17 +153,9 @@ static struct page_cost cost_of_page(struct bench_vm *vm, u32 threads)
 	return cost;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double median(double *values)
 {
-	qsort(values, ROUNDS, sizeof(*values), compare);
-	return values[ROUNDS / 2];
+	return median_of(values, ROUNDS);
 }
 
 /* Medians of rounds in turn, the first of which only warms up. */
@@ -216,17 +201,6 @@ static double zap_ns(u64 bytes)
 	return start;
 }
 
-static int put(void *ctx, u64 offset, const void *from, u64 bytes)
-{
-	char *to = ctx;
-
-	if (from)
-		memcpy(to + offset, from, bytes);
-	else
-		memset(to + offset, 0, bytes);
-	return 0;
-}
-
 static int get(void *ctx, u64 offset, void *to, u64 bytes)
 {
 	memcpy(to, (char *)ctx + offset, bytes);
@@ -240,7 +214,7 @@ static void row_of_sparse_log(void)
 	char *memory = reserve(SPARSE);
 	char *bitmap = calloc(1, bytes);
 	struct share some = {&vm->vcpu[0], memory, SPARSE / 2, SPARSE / 2 + (1 << 20), 0};
-	const struct kvm_dirty_user user = {.put = put, .get = get, .ctx = bitmap};
+	const struct kvm_dirty_user user = {.put = put_bitmap, .get = get, .ctx = bitmap};
 	double start, floor_ns;
 
 	if (!bitmap)

@@ -18,19 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
+
 #define PAGE_BYTES   4096ul
 #define PAGES	     16384ul
 #define UFFD_PAGES   4096ul
 #define ROUNDS	     5
 #define NOT_POSSIBLE (-1.0)
-
-static double now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 /* One store to each page; nanoseconds per page. */
 static double touch(volatile char *memory, unsigned long pages)
@@ -169,21 +163,13 @@ static double uffd_minor(void)
 	return with_userfaultfd(UFFDIO_REGISTER_MODE_MINOR, UFFD_FEATURE_MINOR_SHMEM);
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void print_median(const char *name, double (*measure)(void))
 {
 	double ns[ROUNDS];
 
 	for (int i = 0; i < ROUNDS; i++)
 		ns[i] = measure();
-	qsort(ns, ROUNDS, sizeof(ns[0]), compare);
-	if (ns[ROUNDS / 2] < 0)
+	if (median_of(ns, ROUNDS) < 0)
 		printf("%s -\n", name);
 	else
 		printf("%s %.0f\n", name, ns[ROUNDS / 2]);
