@@ -2,7 +2,8 @@
 /*
  * The guest's page tables against a plain model: every combination of the
  * entry's bits, of CR0.WP, CR4.SMEP, CR4.SMAP, RFLAGS.AC, EFER.NXE, privilege
- * and kind of access; then the accessed and dirty bits.
+ * and kind of access; then the accessed and dirty bits; then the bits that a
+ * smaller MAXPHYADDR reserves, in each kind of entry.
  *
  * The guest executes one load, store or jump at the page; what arrives is a
  * HLT behind it or the error code of a page fault.
@@ -201,6 +202,68 @@ static void dirty_is_set_after_a_read(void **state)
 	assert_true(*guest_u64(vm, PT_GPA) & D);
 }
 
+static void set_maxphyaddr(struct x86_cpu *cpu, unsigned int width)
+{
+	for (u32 i = 0; i < cpu->nr_cpuid; i++)
+		if (cpu->cpuid[i].function == 0x80000008)
+			cpu->cpuid[i].eax = (cpu->cpuid[i].eax & ~0xffu) | width;
+	x86_cpuid_changed(cpu);
+}
+
+#define PS		 0x80u
+#define ERROR_RESERVED	 9u /* and present */
+#define PHYS_BITS_MIN	 32u
+#define PHYS_BITS_MAX	 52u
+#define LARGE_PAGE_ENTRY (0x200000ull | P | W | PS)
+
+/* SDM vol. 3, 5.5.4: what lies at MAXPHYADDR and above must be zero, for any present entry. */
+static void bits_above_maxphyaddr_are_reserved(void **state)
+{
+	struct guest_vm *vm = *state;
+	const struct setting s = {.pte = P | W, .pde = P | W, .wp = true, .nxe = true};
+	const struct {
+		u64 gpa, value; /* an entry, and what it holds in place of prepare()'s */
+	} entries[] = {
+		{PT_GPA, PAGE_GPA | P | W},  {PD2_GPA, PT_GPA | P | W},
+		{PD2_GPA, LARGE_PAGE_ENTRY}, {PDPT_GPA + 8, PD2_GPA | P | W | U},
+		{PDPT_GPA + 8, P | W | PS},
+	};
+
+	for (unsigned int width = PHYS_BITS_MIN; width <= PHYS_BITS_MAX; width++) {
+		set_maxphyaddr(vm->cpu, width);
+		for (unsigned int i = 0; i < ARRAY_SIZE(entries); i++) {
+			/* Without any of them, last of all, the entry is good. */
+			for (unsigned int bit = width; bit <= PHYS_BITS_MAX; bit++) {
+				bool reserved = bit < PHYS_BITS_MAX;
+
+				split_identity_map(vm, false);
+				prepare(vm, &s);
+				*guest_u64(vm, entries[i].gpa) =
+					entries[i].value | (reserved ? BIT_ULL(bit) : 0);
+				assert_int_equal(observe(vm), reserved ? ERROR_RESERVED : NO_FAULT);
+			}
+		}
+	}
+}
+
+/* The highest address bit that is not reserved leads out of the memory: to MMIO. */
+static void bit_below_maxphyaddr_is_an_address(void **state)
+{
+	struct guest_vm *vm = *state;
+	const struct setting s = {.pte = P | W, .pde = P | W, .wp = true, .nxe = true};
+
+	for (unsigned int width = PHYS_BITS_MIN; width <= PHYS_BITS_MAX; width++) {
+		set_maxphyaddr(vm->cpu, width);
+		split_identity_map(vm, false);
+		prepare(vm, &s);
+		*guest_u64(vm, PT_GPA) |= BIT_ULL(width - 1);
+		guest_run_to(vm, X86_EXIT_MMIO);
+		assert_int_equal(vm->cpu->mmio.frag[vm->cpu->mmio.done].gpa,
+				 PAGE_GPA | BIT_ULL(width - 1));
+		assert_int_equal(observe(vm), NO_FAULT);
+	}
+}
+
 static int setup(void **state)
 {
 	*state = guest_vm_new();
@@ -217,9 +280,9 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(permissions_match_the_model),
-		T(accessed_and_dirty_are_set),
-		T(dirty_is_set_after_a_read),
+		T(permissions_match_the_model),	       T(accessed_and_dirty_are_set),
+		T(dirty_is_set_after_a_read),	       T(bits_above_maxphyaddr_are_reserved),
+		T(bit_below_maxphyaddr_is_an_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
