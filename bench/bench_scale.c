@@ -18,7 +18,7 @@
 #include "mmu/mmu.h"
 
 #define GPA	  0x100000000ull
-#define TOUCHED	  (256ull << 20)
+#define TOUCHED	  (1ull << 30)
 #define SPARSE	  (1ull << 40)
 #define MAX_VCPUS 4u
 #define ROUNDS	  5
@@ -391,7 +391,7 @@ int main(void)
 	for (u32 vcpus = 1; vcpus <= MAX_VCPUS; vcpus *= 2)
 		row_of_vcpus(vcpus);
 	small = zap_ns(TOUCHED);
-	printf("delete a slot of 1 TiB, 256 MiB mapped\t%.2f a slot of 256 MiB\t%.2f\tns/page\t-\n",
+	printf("delete a slot of 1 TiB, 1 GiB mapped\t%.2f a slot of 1 GiB\t%.2f\tns/page\t-\n",
 	       small, zap_ns(SPARSE));
 	row_of_sparse_log();
 	rows_of_memory();
