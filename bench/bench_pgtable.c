@@ -19,6 +19,7 @@
 #include "base/atomics.h"
 #include "pgtable/arena.h"
 #include "pgtable/env.h"
+#include "pgtable/instance/arm64_s2_4k.h"
 #include "pgtable/instance/ept.h"
 #include "pgtable/instance/npt.h"
 #include "pgtable/instance/riscv_g.h"
@@ -462,6 +463,9 @@ static const struct format formats[] = {
 	{.name = "NPT",
 	 .op = FORMAT_OPS(npt),
 	 .config = {.input_bits = 48, .accessed_dirty = true}},
+	{.name = "arm64 stage 2, 4K",
+	 .op = FORMAT_OPS(arm64_s2_4k),
+	 .config = {.input_bits = 48, .granule_lg2 = 12, .accessed_dirty = true}},
 	{.name = "RISC-V Sv48x4", .op = FORMAT_OPS(riscv_g), .config = {.input_bits = 50}},
 };
 
