@@ -216,6 +216,8 @@ def fuzz_tests():
     for target in sorted(fuzz.TARGETS):
         yield Test(f"fuzz: {target}", [sys.executable, str(TOOLS / "fuzz.py"), "--smoke", target],
                    judge=lambda output: (True, output.strip().splitlines()[-1]))
+    yield Test("fuzz: parts are joined, findings are told",
+               [sys.executable, str(ROOT / "tests/tools/fuzz_test.py"), str(ROOT / "build-fuzz")])
 
 
 def failing_page_test():
