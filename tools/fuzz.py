@@ -70,7 +70,7 @@ def program(args):
 
 
 def same_addresses():
-    """Compared values guide the fuzzer, addresses among them: fixed, the same seed does the same."""
+    """Compared values guide the fuzzer, addresses among them: fixed, the same seed does nearly the same."""
     fixed = ["setarch", "-R"]
     try:
         works = subprocess.run([*fixed, "true"], capture_output=True, check=False).returncode == 0
