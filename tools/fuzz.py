@@ -101,15 +101,21 @@ def unpack_seeds(args):
     return target
 
 
+def judgement(args):
+    """What makes an input a finding: the same when it is shown again as when it was found."""
+    return ["-timeout=20", *(["-detect_leaks=0"] if args.target in NO_LEAK_CHECK else [])]
+
+
+def environment():
+    return {**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+
+
 def options(args):
     max_len, _ = TARGETS[args.target]
     shard, _ = parse_shard(args.shard)
     found = directory(args, "findings", args.target)
-    out = [f"-max_len={max_len}", "-len_control=0", f"-artifact_prefix={found}/",
-           f"-seed={args.seed + shard - 1}", "-print_final_stats=1", "-timeout=20"]
-    if args.target in NO_LEAK_CHECK:
-        out.append("-detect_leaks=0")
-    return out
+    return [f"-max_len={max_len}", "-len_control=0", f"-artifact_prefix={found}/",
+            f"-seed={args.seed + shard - 1}", "-print_final_stats=1", *judgement(args)]
 
 
 def corpus(args):
@@ -121,9 +127,8 @@ def corpus(args):
 def relay(command, quiet):
     """The fuzzer's output as it comes, or only what matters; exit status and last figures."""
     figures, executions = None, "0"
-    env = {**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", env=env) as process:
+                          errors="replace", env=environment()) as process:
         try:
             for line in process.stdout:
                 figures = FIGURES.search(line) or figures
@@ -160,14 +165,23 @@ def fuzz(args):
     return 0
 
 
+def run_input(args, path, *more):
+    """The fuzzer's exit status for one input."""
+    if not path.is_file():
+        raise Usage(f"{path}: no such file")
+    return subprocess.run([*program(args), *judgement(args), *more, str(path)], env=environment(),
+                          check=False).returncode
+
+
 def reproduce(args):
-    return 1 if subprocess.run([*program(args), str(args.reproduce)], check=False).returncode else 0
+    return 1 if run_input(args, args.reproduce) else 0
 
 
 def minimise(args):
     smaller = args.minimise.with_suffix(".small")
-    subprocess.run([*program(args), "-minimize_crash=1", "-max_total_time=60",
-                    f"-exact_artifact_path={smaller}", str(args.minimise)], check=False)
+    if run_input(args, args.minimise, "-minimize_crash=1", "-max_total_time=60",
+                 f"-exact_artifact_path={smaller}"):
+        raise Usage(f"{args.minimise} does not fail")
     print(f"the smallest is {smaller}" if smaller.exists() else "none is smaller")
     return 0
 
