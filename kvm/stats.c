@@ -5,14 +5,13 @@
  */
 #include "kvm/stats.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "host/sys.h"
 #include "kvm/kvm_api.h"
 #include "kvm/process.h"
+#include "kvm/text.h"
 #include "kvm/vm.h"
 
 struct totals {
@@ -87,24 +86,6 @@ void kvm_stats_collect(struct vm *vm)
 
 /* ---- printing ------------------------------------------------------------------------------- */
 
-struct text {
-	char buf[4096];
-	size_t used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *format, ...)
-{
-	size_t room = sizeof(text->buf) - text->used;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(text->buf + text->used, room, format, args);
-	va_end(args);
-	if (n > 0)
-		text->used += (size_t)n < room ? (size_t)n : room - 1;
-}
-
 static void say_count(struct text *text, const char *name, u64 value)
 {
 	say(text, "  %-28s %14llu\n", name, (unsigned long long)value);
@@ -170,7 +151,8 @@ void kvm_api_want_stats(void)
 
 static void print(const struct totals *t)
 {
-	struct text text = {.used = 0};
+	char buf[4096];
+	struct text text = {.buf = buf, .bytes = sizeof(buf)};
 
 	if (!t->vms)
 		return;

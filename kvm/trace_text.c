@@ -6,35 +6,16 @@
 #include "kvm/trace_text.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "base/bits.h"
 #include "kvm/kvm_newer.h"
+#include "kvm/text.h"
 #include "mmu/page_fault.h"
 
 const char trace_text_header[] = "# tracer: kvmu\n"
 				 "#\n"
 				 "#           TASK-TID     CPU#   TIMESTAMP  FUNCTION\n"
 				 "#              | |         |        |         |\n";
-
-struct text {
-	char *buf;
-	size_t bytes, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *format, ...)
-{
-	size_t room = text->bytes - text->used;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(text->buf + text->used, room, format, args);
-	va_end(args);
-	if (n > 0)
-		text->used += (size_t)n < room ? (size_t)n : room - 1;
-}
 
 /* printf knows unsigned long long, and u64 is not always that. */
 typedef unsigned long long ull;

@@ -126,20 +126,24 @@ int x86_dec_binary(struct x86_decode *d)
 		X86_NEXT(cpu, op);         \
 	}
 
-#define BINARY_LOCK(name, form, read, bits)                          \
-	X86_HANDLER(name##_lock_##form##bits)                        \
-	{                                                            \
-		read(bits, b);                                       \
-		struct x86_atomic at;                                \
-		u##bits a = x86_atomic_begin##bits(cpu, op, &at);    \
-		for (;;) {                                           \
-			CALC_##name(bits);                           \
-			if (x86_atomic_end##bits(cpu, &at, &a, r)) { \
-				SETF_##name(bits);                   \
-				break;                               \
-			}                                            \
-		}                                                    \
-		X86_NEXT(cpu, op);                                   \
+/* Flags are those of the attempt that succeeded. */
+#define LOCKED(name, bits)                                   \
+	struct x86_atomic at;                                \
+	u##bits a = x86_atomic_begin##bits(cpu, op, &at);    \
+	for (;;) {                                           \
+		CALC_##name(bits);                           \
+		if (x86_atomic_end##bits(cpu, &at, &a, r)) { \
+			SETF_##name(bits);                   \
+			break;                               \
+		}                                            \
+	}
+
+#define BINARY_LOCK(name, form, read, bits)   \
+	X86_HANDLER(name##_lock_##form##bits) \
+	{                                     \
+		read(bits, b);                \
+		LOCKED(name, bits)            \
+		X86_NEXT(cpu, op);            \
 	}
 
 /* CMP and TEST: no destination. */
@@ -153,35 +157,27 @@ int x86_dec_binary(struct x86_decode *d)
 		X86_NEXT(cpu, op);                          \
 	}
 
-#define UNARY(name, bits)                                            \
-	X86_HANDLER(name##_r##bits)                                  \
-	{                                                            \
-		X86_READ_R(bits, a);                                 \
-		CALC_##name(bits);                                   \
-		X86_SET_REG##bits(cpu, op->dst, r);                  \
-		SETF_##name(bits);                                   \
-		X86_NEXT(cpu, op);                                   \
-	}                                                            \
-	X86_HANDLER(name##_m##bits)                                  \
-	{                                                            \
-		X86_RMW_BEGIN(bits, a);                              \
-		CALC_##name(bits);                                   \
-		X86_RMW_END(bits, r);                                \
-		SETF_##name(bits);                                   \
-		X86_NEXT(cpu, op);                                   \
-	}                                                            \
-	X86_HANDLER(name##_lock_m##bits)                             \
-	{                                                            \
-		struct x86_atomic at;                                \
-		u##bits a = x86_atomic_begin##bits(cpu, op, &at);    \
-		for (;;) {                                           \
-			CALC_##name(bits);                           \
-			if (x86_atomic_end##bits(cpu, &at, &a, r)) { \
-				SETF_##name(bits);                   \
-				break;                               \
-			}                                            \
-		}                                                    \
-		X86_NEXT(cpu, op);                                   \
+#define UNARY(name, bits)                           \
+	X86_HANDLER(name##_r##bits)                 \
+	{                                           \
+		X86_READ_R(bits, a);                \
+		CALC_##name(bits);                  \
+		X86_SET_REG##bits(cpu, op->dst, r); \
+		SETF_##name(bits);                  \
+		X86_NEXT(cpu, op);                  \
+	}                                           \
+	X86_HANDLER(name##_m##bits)                 \
+	{                                           \
+		X86_RMW_BEGIN(bits, a);             \
+		CALC_##name(bits);                  \
+		X86_RMW_END(bits, r);               \
+		SETF_##name(bits);                  \
+		X86_NEXT(cpu, op);                  \
+	}                                           \
+	X86_HANDLER(name##_lock_m##bits)            \
+	{                                           \
+		LOCKED(name, bits)                  \
+		X86_NEXT(cpu, op);                  \
 	}
 
 struct binary_ops {
