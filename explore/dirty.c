@@ -230,7 +230,7 @@ static void judge_slot(const struct kvm_memory_slot *slot)
 
 void dirty_judge(void)
 {
-	for (u32 id = 0; id < SCENARIO_SLOTS && !sched.failed; id++) {
+	for (u32 id = 0; id < SCENARIO_SLOTS; id++) {
 		const struct kvm_memory_slot *slot = kvm->slot_by_id[id];
 
 		if (!slot || !kvm_slot_dirty_track_enabled(slot))

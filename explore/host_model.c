@@ -419,6 +419,4 @@ void kvmu_warn(const char *file, int line, const char *what)
 _Noreturn void kvmu_bug(const char *file, int line, const char *what)
 {
 	sched_fail("%s:%d: %s", file, line, what);
-	fprintf(stderr, "kvmu: explore: %s:%d: %s\n", file, line, what);
-	abort();
 }

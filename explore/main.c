@@ -30,7 +30,7 @@ static const char usage[] =
 	"\n"
 	"  -b, --bound N       every schedule with up to N interruptions (2)\n"
 	"  -r, --random N      then N random ones, by PCT (1000)\n"
-	"  -d, --depth N       how many events must fall together for them (4)\n"
+	"  -d, --depth N       how many events must fall together for them, up to 9 (4)\n"
 	"  -s, --seed N        their start; printed, 0: from the clock (1)\n"
 	"  -m, --max N         stop a search after N schedules\n"
 	"      --shard K/N     the K-th (from 1) of N parts of the same search\n"
@@ -85,6 +85,20 @@ static void choose_mutant(const char *name)
 	exit(EXIT_USAGE);
 }
 #endif
+
+/* What --replay needs besides the schedule. */
+static const char *mutant_option(void)
+{
+#ifdef KVMU_MUTANTS
+	static char text[64];
+
+	if (kvmu_mutant) {
+		snprintf(text, sizeof(text), "--mutant %s ", mutants[kvmu_mutant].name);
+		return text;
+	}
+#endif
+	return "";
+}
 
 static double now(void)
 {
@@ -141,36 +155,44 @@ static bool run_random(const struct scenario *scenario, const struct options *o,
 	return true;
 }
 
+static _Noreturn void die_of(const char *path)
+{
+	fprintf(stderr, "kvmu: explore: %s: %s\n", path, strerror(errno));
+	exit(EXIT_USAGE);
+}
+
 /* ---- showing --------------------------------------------------------------------------- */
 
 static void write_html(const char *path, const char *title, const char *schedule)
 {
 	FILE *out = fopen(path, "w");
 
-	if (!out) {
-		fprintf(stderr, "kvmu: explore: %s: %s\n", path, strerror(errno));
-		return;
-	}
+	if (!out)
+		die_of(path);
 	trace_html(out, title, schedule);
-	fclose(out);
+	if (fclose(out) != 0)
+		die_of(path);
 }
 
 /* Once more, with the steps written down. */
 static void show(const struct scenario *scenario, const char *path, const struct options *o)
 {
 	static struct search again;
-	char schedule[1024];
+	char schedule[SEARCH_TEXT_BYTES];
 
 	search_print(&search, schedule, sizeof(schedule));
-	search_parse(&again, schedule);
+	if (!search_parse(&again, schedule)) {
+		printf("%s: %s\n  with too many choices to be shown\n", path, sched.failure);
+		return;
+	}
 	trace_on = true;
 	run_schedule(scenario, &again);
 	trace_on = false;
 	if (sched.failed || o->trace)
 		trace_print(stdout, o->all);
 	if (sched.failed)
-		printf("%s: %s\n  again: kvmu explore --replay %s %s\n", path, sched.failure,
-		       schedule, path);
+		printf("%s: %s\n  again: kvmu explore %s--replay %s %s\n", path, sched.failure,
+		       mutant_option(), schedule, path);
 	if (o->html)
 		write_html(o->html, *scenario->title ? scenario->title : path, schedule);
 }
@@ -187,7 +209,13 @@ static bool search_scenario(const struct scenario *scenario, const struct option
 	}
 	result->outcome = OUTCOME_CUT;
 	count(result);
-	return run_schedule(scenario, &search);
+	if (!run_schedule(scenario, &search))
+		return false;
+	if (search_fits(&search))
+		return true;
+	fprintf(stderr, "kvmu: explore: schedule '%s' is of another scenario or version\n",
+		o->replay);
+	exit(EXIT_USAGE);
 }
 
 /* What a failure was is in sched and search until the next schedule runs. */
@@ -257,13 +285,16 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static u64 number(const char *text)
+static u64 number(const char *text, u64 least, u64 most)
 {
 	char *end;
-	u64 value = strtoull(text, &end, 0);
+	u64 value;
 
-	if (end == text || *end) {
-		fprintf(stderr, "kvmu: explore: '%s' is not a number\n", text);
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (*text < '0' || *text > '9' || *end || errno || value < least || value > most) {
+		fprintf(stderr, "kvmu: explore: '%s' is not a number from %llu to %llu\n", text,
+			(unsigned long long)least, (unsigned long long)most);
 		exit(EXIT_USAGE);
 	}
 	return value;
@@ -286,10 +317,8 @@ static FILE *open_results(const char *path)
 {
 	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
 
-	if (!out) {
-		fprintf(stderr, "kvmu: explore: %s: %s\n", path, strerror(errno));
-		exit(EXIT_USAGE);
-	}
+	if (!out)
+		die_of(path);
 	results_begin(out);
 	return out;
 }
@@ -306,19 +335,19 @@ static void parse_option(int option, struct options *o)
 {
 	switch (option) {
 	case 'b':
-		o->plan.bound = (unsigned int)number(optarg);
+		o->plan.bound = (unsigned int)number(optarg, 0, SEARCH_CHOICES_MAX);
 		break;
 	case 'd':
-		o->plan.depth = (unsigned int)number(optarg);
+		o->plan.depth = (unsigned int)number(optarg, 1, SEARCH_DEPTH_MAX);
 		break;
 	case 'r':
-		o->plan.random = number(optarg);
+		o->plan.random = number(optarg, 0, ~0ull);
 		break;
 	case 's':
-		o->plan.seed = number(optarg);
+		o->plan.seed = number(optarg, 0, ~0ull);
 		break;
 	case 'm':
-		o->plan.max = number(optarg);
+		o->plan.max = number(optarg, 0, ~0ull);
 		break;
 	case OPT_SHARD:
 		parse_shard(optarg, o);
@@ -377,7 +406,12 @@ static void report(const char *path, const struct options *o, const struct resul
 /* A file goes before a scenario of ours of that name. */
 static const char *scenario_path(const char *name, char path[PATH_MAX])
 {
-	return access(name, F_OK) != 0 && library_find(name, path) ? path : name;
+	if (access(name, F_OK) == 0)
+		return name;
+	if (library_find(name, path))
+		return path;
+	fprintf(stderr, "kvmu: explore: %s: no such file, and no scenario of --list\n", name);
+	exit(EXIT_USAGE);
 }
 
 static int explore_all(char *const *names, int nr, const struct options *o)

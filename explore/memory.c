@@ -77,6 +77,13 @@ void memory_drain(struct sched_thread *thread)
 	make_visible(thread, thread->nr_late);
 }
 
+void memory_drain_as_step(void)
+{
+	if (sched.current->nr_late)
+		sched_point();
+	memory_drain(sched.current);
+}
+
 /* What a store to @at may not overtake: ordered ones, and those to the same place. */
 static void drain_before(struct sched_thread *thread, const void *at)
 {
@@ -241,8 +248,8 @@ bool explore_cmpxchg(void *at, u8 bytes, u64 *expected, u64 desired,
 void explore_barrier_full(const struct explore_site *site)
 {
 	(void)site;
-	if (sched.current)
-		memory_drain(sched.current);
+	if (sched.current && !sched.quiet)
+		memory_drain_as_step();
 }
 
 void explore_barrier_write(void)

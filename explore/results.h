@@ -21,8 +21,7 @@
 #include <stdio.h>
 
 #include "base/types.h"
-
-#define RESULT_SCHEDULE_BYTES 1024
+#include "explore/search.h"
 
 /* Which schedules are run. */
 struct plan {
@@ -44,7 +43,7 @@ struct result {
 	u64 schedules, plain;
 	enum outcome outcome;
 	double seconds;
-	char schedule[RESULT_SCHEDULE_BYTES];
+	char schedule[SEARCH_TEXT_BYTES];
 	char failure[512];
 };
 

@@ -270,8 +270,10 @@ static void set_up_private_memory(const struct scenario *scenario)
 		sched_fail("setting up: the guest_memfd");
 }
 
-static void set_up(const struct scenario *scenario)
+static void set_up(void)
 {
+	const struct scenario *scenario = playing;
+
 	host_reset(kvm.arena.pages_max);
 	memset(&kvm, 0, sizeof(kvm));
 	memset(model_converting, 0, sizeof(model_converting));
@@ -296,11 +298,9 @@ static void judge_leaf(gfn_t gfn)
 
 	if (ept_get_leaf(&kvm.pgt, gfn_to_gpa(gfn), &leaf) != 0 || !leaf.present)
 		return;
-	if (!slot) {
+	if (!slot)
 		sched_fail("guest page %llu is mapped and no slot is there",
 			   (unsigned long long)gfn);
-		return;
-	}
 	page = host_page_at(leaf.hpa);
 	if (page && host_page_is_private(page) != kvm_mem_is_private(&kvm, gfn))
 		sched_fail("guest page %llu leads to memory of the other kind",
@@ -318,12 +318,13 @@ static void judge_leaf(gfn_t gfn)
 			   (unsigned long long)gfn);
 }
 
-static void judge_end(const struct scenario *scenario)
+static void judge_end(void)
 {
-	for (gfn_t gfn = 0; gfn < 2 * HOST_PAGES && !sched.failed; gfn++)
+	const struct scenario *scenario = playing;
+
+	for (gfn_t gfn = 0; gfn < 2 * HOST_PAGES; gfn++)
 		judge_leaf(gfn);
-	if (!sched.failed)
-		dirty_judge();
+	dirty_judge();
 	if (kvm.mmu_invalidate_in_progress || kvm.active_hva_changes)
 		sched_fail("an invalidation is left open");
 	if (ept_check(&kvm.pgt) != 0)
@@ -344,7 +345,7 @@ bool run_schedule(const struct scenario *scenario, struct search *search)
 	playing = scenario;
 	trace_reset(&kvm);
 	sched_reset(search);
-	set_up(scenario);
+	sched_outside(set_up);
 	for (u32 i = 0; i < scenario->nr_threads; i++) {
 		const struct scenario_thread *thread = &scenario->thread[i];
 
@@ -354,6 +355,6 @@ bool run_schedule(const struct scenario *scenario, struct search *search)
 	if (!sched.failed)
 		sched_run();
 	if (!sched.failed)
-		judge_end(scenario);
+		sched_outside(judge_end);
 	return !sched.failed;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "explore/sched.h"
 
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 struct sched sched;
 
+static sigjmp_buf outside;
 static ucontext_t contexts[SCHED_THREADS_MAX], main_context;
 static char stacks[SCHED_THREADS_MAX][STACK_BYTES] __attribute__((aligned(64)));
 
@@ -37,9 +39,11 @@ struct sched_thread *sched_add(const char *name, void (*body)(void *arg), void *
 	return thread;
 }
 
-static void leave_for_good(void)
+static _Noreturn void leave_for_good(void)
 {
+	sched.current = NULL;
 	setcontext(sched.main_context);
+	abort();
 }
 
 void sched_fail(const char *format, ...)
@@ -53,17 +57,21 @@ void sched_fail(const char *format, ...)
 		va_end(args);
 		trace_note("FAILED: %s", sched.failure);
 	}
-	if (sched.current) {
-		sched.current = NULL;
+	if (sched.current)
 		leave_for_good();
-	}
+	siglongjmp(outside, 1);
+}
+
+void sched_outside(void (*body)(void))
+{
+	if (!sigsetjmp(outside, 0))
+		body();
 }
 
 /* The code under test has crashed: that is an answer too. */
 static void crashed(int signal)
 {
 	sched_fail("the MMU's code crashes (signal %d)", signal);
-	abort();
 }
 
 void sched_catch_crashes(void)
@@ -177,11 +185,10 @@ void sched_wait(bool (*condition)(void *arg), void *arg)
 {
 	struct sched_thread *self = sched.current;
 
-	if (!self) {
-		if (!condition(arg))
-			sched_fail("waits for ever outside any thread");
+	if (!self && !condition(arg))
+		sched_fail("waits for ever outside any thread");
+	if (!self)
 		return;
-	}
 	sched_point();
 	while (!condition(arg)) {
 		memory_drain(self);
@@ -196,11 +203,9 @@ void sched_relax(void)
 {
 	struct sched_thread *self = sched.current;
 
-	if (!self) {
+	if (!self)
 		sched_fail("waits for ever outside any thread");
-		return;
-	}
-	memory_drain(self);
+	memory_drain_as_step();
 	if (++sched.steps > SCHED_STEPS_MAX)
 		sched_fail("no end after %u steps", SCHED_STEPS_MAX);
 	/*
@@ -229,12 +234,11 @@ static void thread_main(void)
 	struct sched_thread *self = sched.current;
 
 	self->body(self->arg);
-	memory_drain(self);
+	memory_drain_as_step();
 	self->state = SCHED_DONE;
 	sched_wrote();
 	if (!all_done())
 		pass_on(false);
-	sched.current = NULL;
 	leave_for_good();
 }
 

@@ -70,6 +70,8 @@ void sched_reset(struct search *search);
 struct sched_thread *sched_add(const char *name, void (*body)(void *arg), void *arg);
 /* Run all threads to their ends, or to a failure. */
 void sched_run(void);
+/* Before and after the threads, with failures told as theirs are. */
+void sched_outside(void (*body)(void));
 
 /* An oracle reads through the code under test: no steps meanwhile. */
 void sched_quiet(bool quiet);
@@ -81,16 +83,15 @@ void sched_wrote(void);
 void sched_wait(bool (*condition)(void *arg), void *arg);
 void sched_relax(void);
 
-/*
- * An oracle has spoken: the run ends here.  Returns only outside threads, so
- * callers go on as well as they can.
- */
-__attribute__((format(printf, 1, 2))) void sched_fail(const char *format, ...);
+/* An oracle has spoken: the run ends here. */
+__attribute__((format(printf, 1, 2))) _Noreturn void sched_fail(const char *format, ...);
 
 /* ---- memory.c -------------------------------------------------------------------- */
 
 /* Make the late stores of @thread visible. */
 void memory_drain(struct sched_thread *thread);
+/* The same where the running thread takes no other step: others may come in before. */
+void memory_drain_as_step(void);
 
 /* What everybody sees at @at: without the stores that are delayed.  No step. */
 u64 memory_settled(const void *at, u8 bytes);

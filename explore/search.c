@@ -32,9 +32,10 @@ static void draw_priorities(struct search *search)
 		search->priority[i] = search->priority[other];
 		search->priority[other] = kept;
 	}
+	/* The first decision, who begins, changes nothing yet. */
 	for (u32 i = 0; i < ARRAY_SIZE(search->change_at); i++)
-		search->change_at[i] =
-			(u32)(next_random(search) % (search->expected_decisions + 1));
+		search->change_at[i] = 1 + (u32)(next_random(search) %
+						 (max_u64(search->expected_decisions, 2) - 1));
 }
 
 static u32 highest(const struct search *search, u32 nr, const u8 *threads)
@@ -181,13 +182,20 @@ bool search_next(struct search *search)
 
 void search_print(const struct search *search, char *text, size_t bytes)
 {
+	static const char cut[] = "...";
 	size_t used = 0;
+	u32 choices = 0;
 
 	snprintf(text, bytes, "-");
-	for (u32 i = 0; i < search->nr && used < bytes; i++) {
-		if (search->decision[i].taken)
-			used += (size_t)snprintf(text + used, bytes - used, "%s%u:%u",
-						 used ? "," : "", i, search->decision[i].taken);
+	for (u32 i = 0; i < search->nr; i++) {
+		if (!search->decision[i].taken)
+			continue;
+		if (++choices > SEARCH_CHOICES_MAX || used + 16 + sizeof(cut) > bytes) {
+			snprintf(text + used, bytes - used, cut);
+			return;
+		}
+		used += (size_t)snprintf(text + used, bytes - used, "%s%u:%u", used ? "," : "", i,
+					 search->decision[i].taken);
 	}
 }
 
@@ -201,7 +209,7 @@ bool search_parse(struct search *search, const char *text)
 		unsigned int at, taken;
 		int used = 0;
 
-		if (sscanf(text, "%u:%u%n", &at, &taken, &used) != 2 || !used ||
+		if (sscanf(text, "%u:%u%n", &at, &taken, &used) != 2 || !used || !taken ||
 		    taken >= SEARCH_OPTIONS_MAX)
 			return false;
 		search->given[search->nr_given].at = at;
@@ -213,4 +221,14 @@ bool search_parse(struct search *search, const char *text)
 			return false;
 	}
 	return false;
+}
+
+bool search_fits(const struct search *search)
+{
+	for (u32 i = 0; i < search->nr_given; i++) {
+		if (search->given[i].at >= search->nr ||
+		    search->decision[search->given[i].at].taken != search->given[i].taken)
+			return false;
+	}
+	return true;
 }

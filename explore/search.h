@@ -12,6 +12,12 @@
 
 #define SEARCH_DECISIONS_MAX 20000u
 #define SEARCH_OPTIONS_MAX   16u
+/* Of a schedule: choices that are not the first, and its text. */
+#define SEARCH_CHOICES_MAX 512u
+#define SEARCH_TEXT_BYTES  4096u
+/* PCT: d events take d - 1 change points. */
+#define SEARCH_CHANGES_MAX 8u
+#define SEARCH_DEPTH_MAX   (SEARCH_CHANGES_MAX + 1)
 
 enum search_mode {
 	SEARCH_EXHAUSTIVE, /* every schedule with at most @bound interruptions */
@@ -46,14 +52,14 @@ struct search {
 	/* random */
 	u64 random;
 	u32 priority[SEARCH_OPTIONS_MAX]; /* by thread */
-	u32 change_at[8];
+	u32 change_at[SEARCH_CHANGES_MAX];
 	u32 expected_decisions;
 
 	/* replay */
 	struct {
 		u32 at;
 		u8 taken;
-	} given[64];
+	} given[SEARCH_CHOICES_MAX];
 	u32 nr_given;
 };
 
@@ -68,9 +74,14 @@ u32 search_decide(struct search *search, enum decision_kind kind, u32 nr, const 
 /* After each run: false when all has been seen (exhaustive only). */
 bool search_next(struct search *search);
 
-/* The schedule of the last run, as --replay takes it: "12:1,40:2"; "-" for none. */
+/*
+ * The schedule of the last run, as --replay takes it: "12:1,40:2"; "-" for none.
+ * One with too many choices ends in "..." and is not taken.
+ */
 void search_print(const struct search *search, char *text, size_t bytes);
 /* The reverse; false: not understood. */
 bool search_parse(struct search *search, const char *text);
+/* After a replay: were all the choices it names there?  If not, it is of something else. */
+bool search_fits(const struct search *search);
 
 #endif

@@ -95,8 +95,8 @@ def explore(mutant, scenario, schedules):
             check=False)
     except subprocess.TimeoutExpired:
         raise Failure(f"{scenario} takes more than {EXPLORER_TIMEOUT} s") from None
-    if done.returncode == 2:
-        raise Failure(done.stderr)
+    if done.returncode not in (0, 1):  # not a verdict: bad usage, or the explorer itself died
+        raise Failure(f"{mutant}, {scenario}: exit status {done.returncode}: {done.stderr}")
     count = re.search(r"(\d+) schedules, \d+ failed", done.stdout)
     caught = done.returncode != 0
     # The one that fails is not counted there.

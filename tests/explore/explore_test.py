@@ -25,6 +25,13 @@ BAD = {
     "slot 0 gfn 0 page 0 pages 4": "no thread does anything",
 }
 
+BAD_ARGUMENTS = [
+    ("--replay", "abc"), ("--replay", "1:0"), ("--replay", "1:1,9999:1"), ("--replay", "1:1..."),
+    ("--bound", "-1"), ("--bound", "2x"), ("--depth", "0"), ("--depth", "10"), ("--random", ""),
+    ("--shard", "0/2"), ("--shard", "1/2x"), ("--replay", "-", "--html", "/nowhere/x.html", "-q"),
+    ("--results", "/nowhere/x"), ("--nonsense",),
+]
+
 
 def explore(*args):
     return subprocess.run([EXPLORER, *args], capture_output=True, text=True, timeout=60,
@@ -52,8 +59,8 @@ def test_shards_are_the_whole(path):
 
 
 def test_replay_repeats(path):
-    first = explore("--replay", "20:1,60:1", "--trace", "--all", "-q", path)
-    second = explore("--replay", "20:1,60:1", "--trace", "--all", "-q", path)
+    first = explore("--replay", "20:1,30:1", "--trace", "--all", "-q", path)
+    second = explore("--replay", "20:1,30:1", "--trace", "--all", "-q", path)
     assert first.returncode == 0
     assert first.stdout == second.stdout
     other = explore("--replay", "-", "--trace", "--all", "-q", path)
@@ -72,7 +79,10 @@ def test_errors(directory):
         assert done.returncode == 2 and message in done.stderr, (text, done.stderr)
     assert explore().returncode == 2
     assert explore("--shard", "4/3", "x").returncode == 2
-    assert explore("--replay", "abc", write(directory, SCENARIO)).returncode == 2
+    path = write(directory, SCENARIO)
+    for args in BAD_ARGUMENTS:
+        done = explore(*args, path)
+        assert done.returncode == 2 and done.stderr and not done.stdout, (args, done)
     assert explore(str(Path(directory) / "absent")).returncode == 2
     assert explore("--help").returncode == 0
 
