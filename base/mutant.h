@@ -58,6 +58,7 @@
 	X(FREE_BEFORE_FLUSH, "table pages are freed before the flush")                          \
 	X(ZAP_ALL_WITHOUT_FLUSH, "an old tree is freed while vCPUs walk it")                    \
 	X(ZAP_ALL_AS_READER, "a tree is left behind under the lock for reading")                \
+	X(ROOT_BEFORE_JOIN, "a vCPU takes the root before flushes reach it")                    \
 	/* memslots */                                                                          \
 	X(SLOT_FREED_AT_ONCE, "a slot is freed while look-ups may read it")                     \
 	X(LAST_SLOT_UNCHECKED, "a vCPU goes on with the slot that it found last")               \

@@ -70,17 +70,16 @@ static void change_page(struct host_page *page, enum scenario_verb verb)
 
 static void change_memory(const struct scenario_op *op)
 {
-	bool open = kvm_mmu_hva_change_begin(&kvm, HOST_PAGE_HVA(op->first),
-					     HOST_PAGE_HVA(op->last + 1));
+	hva_t start = HOST_PAGE_HVA(op->first), end = HOST_PAGE_HVA(op->last + 1);
 
+	kvm_mmu_hva_change_begin(&kvm, start, end);
 	/* The call itself comes some time after the bracket was opened. */
 	sched_point();
 	for (u32 i = op->first; i <= op->last; i++)
 		change_page(&host_pages[i], op->verb);
 	trace_note("the host has changed pages %u-%u", op->first, op->last);
 	sched_point();
-	if (open)
-		kvm_mmu_hva_change_end(&kvm);
+	kvm_mmu_hva_change_end(&kvm, start, end);
 }
 
 static void age(const struct scenario_op *op)
@@ -216,11 +215,21 @@ static void host_thread(void *arg)
 		host_op(&thread->op[i]);
 }
 
+/* Its place among them is that of its thread. */
+static void join(u32 thread)
+{
+	if (kvm_mmu_add_vcpu(&kvm, &vcpus[thread].vcpu, thread) != 0)
+		sched_fail("a vCPU cannot join");
+}
+
 static void vcpu_thread(void *arg)
 {
 	const struct scenario_thread *thread = arg;
-	struct model_vcpu *vcpu = &vcpus[thread - playing->thread];
+	u32 index = (u32)(thread - playing->thread);
+	struct model_vcpu *vcpu = &vcpus[index];
 
+	if (thread->is_late)
+		join(index);
 	model_vcpu_enter(vcpu);
 	for (u32 i = 0; i < thread->nr_ops; i++) {
 		for (u32 page = thread->op[i].first; page <= thread->op[i].last; page++)
@@ -233,14 +242,12 @@ static void vcpu_thread(void *arg)
 
 static void add_vcpus(const struct scenario *scenario)
 {
-	u32 id = 0;
-
 	memset(vcpus, 0, sizeof(vcpus));
 	for (u32 i = 0; i < scenario->nr_threads; i++) {
 		if (!scenario->thread[i].is_vcpu)
 			continue;
-		if (kvm_mmu_add_vcpu(&kvm, &vcpus[i].vcpu, id++) != 0)
-			sched_fail("setting up: a vCPU");
+		if (!scenario->thread[i].is_late)
+			join(i);
 		dirty_add_vcpu(&vcpus[i].vcpu);
 	}
 }
@@ -249,7 +256,7 @@ static void add_vcpus(const struct scenario *scenario)
 static void map_first_pages(const struct scenario *scenario)
 {
 	for (u32 i = 0; i < scenario->nr_threads; i++) {
-		if (!scenario->thread[i].is_vcpu)
+		if (!scenario->thread[i].is_vcpu || scenario->thread[i].is_late)
 			continue;
 		model_vcpu_enter(&vcpus[i]);
 		for (u32 page = 0; page < HOST_SHARED; page++) {

@@ -198,23 +198,27 @@ static int read_op(struct line *line, struct scenario_thread *thread)
 	return bad_line(line, "unknown", word);
 }
 
-/* "vcpu a: op; op" or "host: op" */
+/* "vcpu a: op; op", "vcpu b late: op" or "host: op" */
 static int read_thread(struct line *line, char *colon, struct scenario *scenario)
 {
 	struct scenario_thread *thread = &scenario->thread[scenario->nr_threads];
 	struct line ops = *line;
-	char *kind, *name, *op;
+	char *kind, *name, *late, *op;
 	int err = 0;
 
 	*colon = '\0';
 	kind = next_word(line);
 	name = next_word(line);
+	late = next_word(line);
 	if (scenario->nr_threads == SCENARIO_THREADS)
 		return bad_line(line, "too many threads", NULL);
 	if (!kind || (strcmp(kind, "vcpu") != 0 && strcmp(kind, "host") != 0))
 		return bad_line(line, "a thread is 'vcpu NAME:' or 'host NAME:'", kind);
 	scenario->nr_threads++;
 	thread->is_vcpu = !strcmp(kind, "vcpu");
+	thread->is_late = late != NULL;
+	if (late && (!thread->is_vcpu || strcmp(late, "late") != 0))
+		return bad_line(line, "unknown word", late);
 	snprintf(thread->name, sizeof(thread->name), "%.12s", name ? name : kind);
 	for (char *rest = colon + 1; !err && (op = strsep(&rest, ";"));) {
 		ops.rest = op;

@@ -6,6 +6,7 @@
  *   slot 0 gfn 0 page 0 pages 4          guest pages 0-3 are program pages 0-3
  *   mapped 0-1                           guest pages written once before the start
  *   vcpu a: write 1; read 2              a vCPU's accesses, by guest page
+ *   vcpu b late: read 2                  one that joins the VM while the others run
  *   host: unmap 1; map 1                 the program's calls, by program page
  *
  * Words of a slot line after pages: readonly, logged, private (a guest_memfd behind
@@ -73,6 +74,7 @@ struct scenario_op {
 struct scenario_thread {
 	char name[16];
 	bool is_vcpu;
+	bool is_late;
 	u32 nr_ops;
 	struct scenario_op op[SCENARIO_OPS];
 };

@@ -140,33 +140,24 @@ static void collect_all(struct kvm_host_change *change)
 	}
 }
 
-/* Keep those that are touched: only they are owed the end. */
 void kvm_api_change_begin(struct kvm_host_change *change, hva_t start, hva_t end)
 {
-	u32 nr, kept = 0;
-
+	change->start = start;
+	change->end = end;
 	change->nr = 0;
 	change->from_reserve = false;
 	change->vms = change->inline_vms;
 	if (likely(!vm_count()) || start >= end)
 		return;
 	collect_all(change);
-	nr = change->nr;
-	for (u32 i = 0; i < nr; i++) {
-		struct vm *vm = change->vms[i];
-
-		if (kvm_mmu_hva_change_begin(&vm->kvm, start, end))
-			change->vms[kept++] = vm;
-		else
-			vm_put(vm);
-	}
-	change->nr = kept;
+	for (u32 i = 0; i < change->nr; i++)
+		kvm_mmu_hva_change_begin(&change->vms[i]->kvm, start, end);
 }
 
 void kvm_api_change_end(struct kvm_host_change *change)
 {
 	for (u32 i = 0; i < change->nr; i++)
-		kvm_mmu_hva_change_end(&change->vms[i]->kvm);
+		kvm_mmu_hva_change_end(&change->vms[i]->kvm, change->start, change->end);
 	release_all(change);
 }
 

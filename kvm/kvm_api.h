@@ -60,6 +60,7 @@ void kvm_api_handlers_installed(void);
 #define KVM_CHANGE_INLINE_VMS 16u
 struct vm;
 struct kvm_host_change {
+	hva_t start, end;
 	u32 nr;
 	bool from_reserve; /* vms, when there is no memory for more than a few */
 	struct vm **vms;

@@ -94,21 +94,25 @@ bool kvm_mmu_invalidate_retry_gfn(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn)
 
 /* ---- the host's address space changes --------------------------------------- */
 
-/* Open the bracket over every gfn that the hva range backs; how many slots that was. */
-static u32 add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
+static bool backs_a_slot(struct kvm *kvm, hva_t start, hva_t end)
+{
+	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
+
+	return slot_index_next(&it) != NULL;
+}
+
+/* Open the bracket over every gfn that the hva range backs. */
+static void add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 {
 	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
 	const struct kvm_memory_slot *slot;
-	u32 found = 0;
 
+	kvm_mmu_invalidate_begin(kvm);
 	while ((slot = slot_index_next(&it))) {
 		struct gfn_range range = kvm_hva_range_in_slot(slot, start, end);
 
-		if (!found++)
-			kvm_mmu_invalidate_begin(kvm);
 		kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
 	}
-	return found;
 }
 
 static bool zap_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
@@ -127,16 +131,16 @@ static bool zap_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 	return kvm_pgtable_flush_owed(&flush);
 }
 
-bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end)
+void kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end)
 {
 	struct kvm_retired retired = {0};
-	u32 found;
 
 	kvmu_trace(kvm, kvm_unmap_hva_range, start, end);
 	mmu_write_lock(&kvm->mmu_lock);
-	found = add_hva_ranges(kvm, start, end);
-	if (found) {
-		kvm->active_hva_changes++;
+	/* Counted where no slot is as well: none may come until the memory is gone. */
+	kvm->active_hva_changes++;
+	if (backs_a_slot(kvm, start, end)) {
+		add_hva_ranges(kvm, start, end);
 		if (zap_hva_ranges(kvm, start, end) && !KVMU_MUTANT(SKIP_FLUSH)) {
 			if (KVMU_MUTANT(FREE_BEFORE_FLUSH))
 				kvm_mmu_free_retired(kvm, kvm_mmu_take_retired(kvm));
@@ -146,13 +150,14 @@ bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end)
 	}
 	mmu_write_unlock(&kvm->mmu_lock);
 	kvm_mmu_free_retired(kvm, retired);
-	return found != 0;
 }
 
-void kvm_mmu_hva_change_end(struct kvm *kvm)
+void kvm_mmu_hva_change_end(struct kvm *kvm, hva_t start, hva_t end)
 {
 	mmu_write_lock(&kvm->mmu_lock);
 	kvm->active_hva_changes--;
-	kvm_mmu_invalidate_end(kvm);
+	/* The slots are those of the begin. */
+	if (backs_a_slot(kvm, start, end))
+		kvm_mmu_invalidate_end(kvm);
 	mmu_write_unlock(&kvm->mmu_lock);
 }

@@ -101,7 +101,7 @@ struct kvm {
 	u64 mmu_invalidate_seq;
 	gfn_t mmu_invalidate_range_start;
 	gfn_t mmu_invalidate_range_end;
-	u32 active_hva_changes; /* brackets open now; a memslot change waits for 0 (mmu_lock) */
+	u32 active_hva_changes; /* begun and not ended; a memslot change waits for 0 (mmu_lock) */
 
 	struct kvm_pgtable pgt;	    /* second stage: EPT */
 	u64 root_epoch;		    /* an older root is obsolete */
@@ -267,12 +267,14 @@ bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn
 
 /*
  * The host is about to change [start, end) of the process's address space, and
- * has done so.  Between the two no fault in the range makes progress; when
- * begin returns, no vCPU uses a translation into it.  Returns from begin
- * whether a slot was touched (then, and only then, end must be called).
+ * has done so; both are told the same range.  Between the two no fault in the
+ * range makes progress, and memslots stay as they are, also where the range
+ * backs none: who changes them waits.  When begin returns, no vCPU uses a
+ * translation into the range.  Both take mmu_lock; begin waits for a grace
+ * period where table pages go.
  */
-bool kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end);
-void kvm_mmu_hva_change_end(struct kvm *kvm);
+void kvm_mmu_hva_change_begin(struct kvm *kvm, hva_t start, hva_t end);
+void kvm_mmu_hva_change_end(struct kvm *kvm, hva_t start, hva_t end);
 
 /*
  * Has a guest used memory that backs [start, end) since it was last aged?  The

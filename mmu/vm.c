@@ -181,7 +181,6 @@ static void init_vcpu_mmu(const struct kvm *kvm, struct kvm_vcpu *vcpu)
 		.root_level = kvm->pgt.levels,
 	};
 	vcpu->mmu = &vcpu->root_mmu;
-	kvm_mmu_reload(vcpu);
 }
 
 int kvm_mmu_add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id)
@@ -191,8 +190,13 @@ int kvm_mmu_add_vcpu(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id)
 	vcpu->kvm = kvm;
 	vcpu->vcpu_id = vcpu_id;
 	init_vcpu_mmu(kvm, vcpu);
+	if (KVMU_MUTANT(ROOT_BEFORE_JOIN))
+		kvm_mmu_reload(vcpu);
 
 	mmu_write_lock(&kvm->mmu_lock);
+	/* Not before: who leaves the root behind asks those to flush that have joined. */
+	if (!KVMU_MUTANT(ROOT_BEFORE_JOIN))
+		kvm_mmu_reload(vcpu);
 	vcpu->vcpu_idx = kvm->nr_vcpus;
 	if (vcpu->vcpu_idx == KVM_MAX_VCPUS) {
 		err = -EINVAL;

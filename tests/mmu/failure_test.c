@@ -152,8 +152,8 @@ static int step_change(struct life *l)
 	hva_t page = ptr_to_hva(l->memory) + 5 * PAGE_SIZE;
 	struct kvm_pgtable_leaf leaf;
 
-	if (kvm_mmu_hva_change_begin(&l->kvm, page, page + PAGE_SIZE))
-		kvm_mmu_hva_change_end(&l->kvm);
+	kvm_mmu_hva_change_begin(&l->kvm, page, page + PAGE_SIZE);
+	kvm_mmu_hva_change_end(&l->kvm, page, page + PAGE_SIZE);
 	assert_false(l->kvm.vm_bugged);
 	assert_int_equal(ept_get_leaf(&l->kvm.pgt, TEST_GPA + 5 * PAGE_SIZE, &leaf), 0);
 	assert_false(leaf.present);

@@ -95,7 +95,7 @@ static void host_change_zaps_its_range_and_no_more(void **state)
 
 	for (u64 i = 0; i < 6; i++)
 		test_fault(vm, TEST_GPA + i * PAGE_SIZE, PFERR_WRITE_MASK, &err);
-	assert_true(kvm_mmu_hva_change_begin(&vm->kvm, start, start + 2 * PAGE_SIZE));
+	kvm_mmu_hva_change_begin(&vm->kvm, start, start + 2 * PAGE_SIZE);
 	for (u64 i = 0; i < 6; i++)
 		assert_int_equal(test_leaf(vm, TEST_GPA + i * PAGE_SIZE).present, i < 2 || i > 3);
 	/* Inside: no progress.  Outside: no delay. */
@@ -103,7 +103,7 @@ static void host_change_zaps_its_range_and_no_more(void **state)
 	assert_int_equal(test_outcomes(vm, RET_PF_RETRY), 1);
 	test_fault(vm, TEST_GPA + 9 * PAGE_SIZE, PFERR_WRITE_MASK, &err);
 	assert_true(test_leaf(vm, TEST_GPA + 9 * PAGE_SIZE).present);
-	kvm_mmu_hva_change_end(&vm->kvm);
+	kvm_mmu_hva_change_end(&vm->kvm, start, start + 2 * PAGE_SIZE);
 	test_fault(vm, TEST_GPA + 2 * PAGE_SIZE, PFERR_WRITE_MASK, &err);
 	assert_true(test_leaf(vm, TEST_GPA + 2 * PAGE_SIZE).present);
 }
@@ -111,12 +111,18 @@ static void host_change_zaps_its_range_and_no_more(void **state)
 static void change_elsewhere_opens_no_bracket(void **state)
 {
 	struct test_vm *vm = *state;
-	hva_t start = ptr_to_hva(vm->memory);
+	const hva_t start = ptr_to_hva(vm->memory);
+	const hva_t beside[] = {start - PAGE_SIZE, start + TEST_BYTES};
 
-	assert_false(kvm_mmu_hva_change_begin(&vm->kvm, start - PAGE_SIZE, start));
-	assert_false(kvm_mmu_hva_change_begin(&vm->kvm, start + TEST_BYTES,
-					      start + TEST_BYTES + PAGE_SIZE));
-	assert_int_equal(vm->kvm.mmu_invalidate_in_progress, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
+		const u64 seq = vm->kvm.mmu_invalidate_seq;
+
+		kvm_mmu_hva_change_begin(&vm->kvm, beside[i], beside[i] + PAGE_SIZE);
+		assert_int_equal(vm->kvm.mmu_invalidate_in_progress, 0);
+		kvm_mmu_hva_change_end(&vm->kvm, beside[i], beside[i] + PAGE_SIZE);
+		assert_int_equal(vm->kvm.mmu_invalidate_seq, seq);
+	}
+	assert_int_equal(vm->kvm.active_hva_changes, 0);
 }
 
 /* ---- faults and changes from several threads ----------------------------------- */
@@ -158,11 +164,11 @@ static void open_bracket_keeps_its_range_unmapped(void **state)
 				 0);
 	}
 	for (int round = 0; round < ROUNDS; round++) {
-		assert_true(kvm_mmu_hva_change_begin(&vm->kvm, start, start + PAGES * PAGE_SIZE));
+		kvm_mmu_hva_change_begin(&vm->kvm, start, start + PAGES * PAGE_SIZE);
 		madvise(vm->memory, PAGES * PAGE_SIZE, MADV_DONTNEED);
 		for (u64 page = 0; page < PAGES; page++)
 			assert_false(test_leaf(vm, TEST_GPA + page * PAGE_SIZE).present);
-		kvm_mmu_hva_change_end(&vm->kvm);
+		kvm_mmu_hva_change_end(&vm->kvm, start, start + PAGES * PAGE_SIZE);
 	}
 	for (u32 i = 0; i < TEST_VCPUS; i++) {
 		atomic_poke(&racers[i].stop, true);

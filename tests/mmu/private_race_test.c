@@ -75,17 +75,16 @@ static void allocate(struct model *m)
 static void drop_shared(struct model *m)
 {
 	u64 start, pages;
-	char *memory;
-	bool touched;
+	struct kvm *kvm = &m->p->vm->kvm;
+	hva_t hva, end;
 
 	random_range(m, &start, &pages);
-	memory = m->p->vm->memory + start * PAGE_SIZE;
-	touched = kvm_mmu_hva_change_begin(&m->p->vm->kvm, ptr_to_hva(memory),
-					   ptr_to_hva(memory) + pages * PAGE_SIZE);
-	assert_int_equal(touched, m->has_slot);
-	madvise(memory, pages * PAGE_SIZE, MADV_DONTNEED);
-	if (touched)
-		kvm_mmu_hva_change_end(&m->p->vm->kvm);
+	hva = ptr_to_hva(m->p->vm->memory) + start * PAGE_SIZE;
+	end = hva + pages * PAGE_SIZE;
+	kvm_mmu_hva_change_begin(kvm, hva, end);
+	assert_int_equal(kvm->mmu_invalidate_in_progress, m->has_slot);
+	madvise(hva_to_ptr(hva), pages * PAGE_SIZE, MADV_DONTNEED);
+	kvm_mmu_hva_change_end(kvm, hva, end);
 	memset(&m->shared[start], 0, pages);
 }
 
@@ -274,9 +273,9 @@ static void disturb(struct private_vm *p, u64 *random)
 		assert_int_equal(kvm_gmem_allocate(p->gmem, 0, 1024), 0);
 		break;
 	case 15 ... 19:
-		assert_true(kvm_mmu_hva_change_begin(&p->vm->kvm, hva, hva + pages * PAGE_SIZE));
+		kvm_mmu_hva_change_begin(&p->vm->kvm, hva, hva + pages * PAGE_SIZE);
 		madvise(hva_to_ptr(hva), pages * PAGE_SIZE, MADV_DONTNEED);
-		kvm_mmu_hva_change_end(&p->vm->kvm);
+		kvm_mmu_hva_change_end(&p->vm->kvm, hva, hva + pages * PAGE_SIZE);
 		break;
 	default:
 		private_set(p, first, pages, test_below(random, 2));

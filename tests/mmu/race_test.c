@@ -21,27 +21,37 @@ int __wrap_mmu_host_faultin_page(hva_t hva, bool write)
 	return err;
 }
 
-static void change(struct test_vm *vm, u64 first_page, u64 pages)
-{
-	hva_t start = ptr_to_hva(vm->memory) + first_page * PAGE_SIZE;
+/* The change that a race leaves open, or nothing. */
+static hva_t open_start, open_end;
 
-	assert_true(kvm_mmu_hva_change_begin(&vm->kvm, start, start + pages * PAGE_SIZE));
+static void open_change(struct test_vm *vm, u64 first_page, u64 pages)
+{
+	open_start = ptr_to_hva(vm->memory) + first_page * PAGE_SIZE;
+	open_end = open_start + pages * PAGE_SIZE;
+	kvm_mmu_hva_change_begin(&vm->kvm, open_start, open_end);
+}
+
+static void close_change(struct test_vm *vm)
+{
+	if (open_end)
+		kvm_mmu_hva_change_end(&vm->kvm, open_start, open_end);
+	open_end = 0;
 }
 
 static void whole_change(struct test_vm *vm)
 {
-	change(vm, 0, 4);
-	kvm_mmu_hva_change_end(&vm->kvm);
+	open_change(vm, 0, 4);
+	close_change(vm);
 }
 
 static void change_opens(struct test_vm *vm)
 {
-	change(vm, 0, 4);
+	open_change(vm, 0, 4);
 }
 
 static void change_opens_elsewhere(struct test_vm *vm)
 {
-	change(vm, 100, 4);
+	open_change(vm, 100, 4);
 }
 
 static void slot_goes(struct test_vm *vm)
@@ -64,16 +74,15 @@ struct race {
 	void (*meanwhile)(struct test_vm *vm);
 	enum kvm_ret_pf outcome;
 	bool mapped;
-	bool open; /* a bracket is left to be closed */
 };
 
 static const struct race races[] = {
-	{"a change passes by", whole_change, RET_PF_RETRY, false, false},
-	{"a change opens over the page", change_opens, RET_PF_RETRY, false, true},
-	{"a change opens elsewhere", change_opens_elsewhere, RET_PF_FIXED, true, true},
-	{"the slot is deleted", slot_goes, RET_PF_RETRY, false, false},
-	{"the slot is moved", slot_moves, RET_PF_RETRY, false, false},
-	{"another slot is created", slot_comes_elsewhere, RET_PF_FIXED, true, false},
+	{"a change passes by", whole_change, RET_PF_RETRY, false},
+	{"a change opens over the page", change_opens, RET_PF_RETRY, false},
+	{"a change opens elsewhere", change_opens_elsewhere, RET_PF_FIXED, true},
+	{"the slot is deleted", slot_goes, RET_PF_RETRY, false},
+	{"the slot is moved", slot_moves, RET_PF_RETRY, false},
+	{"another slot is created", slot_comes_elsewhere, RET_PF_FIXED, true},
 };
 
 static void run_race(const struct race *race)
@@ -89,8 +98,7 @@ static void run_race(const struct race *race)
 	if (test_outcomes(vm, race->outcome) != 1 ||
 	    test_leaf(vm, TEST_GPA + PAGE_SIZE).present != race->mapped)
 		fail_msg("%s: not %s", race->what, kvm_ret_pf_name(race->outcome));
-	if (race->open)
-		kvm_mmu_hva_change_end(&vm->kvm);
+	close_change(vm);
 	test_vm_free(vm);
 }
 

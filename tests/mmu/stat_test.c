@@ -24,6 +24,16 @@ static void touch(struct test_vm *vm, gpa_t gpa)
 	assert_int_equal(test_fault(vm, gpa, PFERR_WRITE_MASK, &err), KVM_MMU_RESUME_GUEST);
 }
 
+/* The host changes pages [first, end). */
+static void change(struct test_vm *vm, u64 first, u64 end)
+{
+	hva_t start = ptr_to_hva(vm->memory) + first * PAGE_SIZE;
+	hva_t stop = ptr_to_hva(vm->memory) + end * PAGE_SIZE;
+
+	kvm_mmu_hva_change_begin(&vm->kvm, start, stop);
+	kvm_mmu_hva_change_end(&vm->kvm, start, stop);
+}
+
 static void expect_leaves(struct test_vm *vm, u64 small, u64 big)
 {
 	u64 leaves[KVM_STAT_LEVELS] = {0};
@@ -43,9 +53,7 @@ static void leaves_are_counted_as_they_come_and_go(void **state)
 	for (u64 i = 0; i < 700; i++)
 		touch(vm, TEST_GPA + i * PAGE_SIZE);
 	expect_leaves(vm, 700, 0);
-	assert_true(kvm_mmu_hva_change_begin(&vm->kvm, ptr_to_hva(vm->memory) + 3 * PAGE_SIZE,
-					     ptr_to_hva(vm->memory) + 13 * PAGE_SIZE));
-	kvm_mmu_hva_change_end(&vm->kvm);
+	change(vm, 3, 13);
 	expect_leaves(vm, 690, 0);
 	assert_int_equal(kvm_mmu_zap_all_fast(&vm->kvm), 0);
 	expect_leaves(vm, 0, 0);
@@ -78,9 +86,7 @@ static void unlinked_tables_are_counted(void **state)
 
 	touch(vm, TEST_GPA);
 	assert_int_equal(vm->kvm.stat.mmu_shadow_zapped, 0);
-	assert_true(kvm_mmu_hva_change_begin(&vm->kvm, ptr_to_hva(vm->memory),
-					     ptr_to_hva(vm->memory) + TEST_BYTES));
-	kvm_mmu_hva_change_end(&vm->kvm);
+	change(vm, 0, TEST_BYTES / PAGE_SIZE);
 	/* The only page is gone: with it the tables of levels 1, 2 and 3. */
 	assert_int_equal(vm->kvm.stat.mmu_shadow_zapped, 3);
 }

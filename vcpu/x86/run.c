@@ -220,8 +220,8 @@ static void host_fault(struct x86_cpu *cpu)
 		return;
 	}
 	x86_leave_guest(cpu, X86_VMX_EXTERNAL_INTERRUPT, 0);
-	if (kvm_mmu_hva_change_begin(cpu->vcpu.kvm, page, page + PAGE_SIZE))
-		kvm_mmu_hva_change_end(cpu->vcpu.kvm);
+	kvm_mmu_hva_change_begin(cpu->vcpu.kvm, page, page + PAGE_SIZE);
+	kvm_mmu_hva_change_end(cpu->vcpu.kvm, page, page + PAGE_SIZE);
 	atomic_or(&cpu->vcpu.requests, (u32)KVM_REQ_TLB_FLUSH);
 	x86_enter_guest(cpu, false);
 }
