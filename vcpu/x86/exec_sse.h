@@ -5,24 +5,13 @@
  *
  * Operations of vector registers use op->dst and op->src as register numbers,
  * not byte offsets; op->imm holds the immediate, zero-extended from 8 bits.
+ * An operation is written once, for 128 bits; the handlers of its legacy
+ * encoding and of its VEX encoding (vex.h) are made from it.
  */
 #ifndef KVMU_VCPU_X86_EXEC_SSE_H
 #define KVMU_VCPU_X86_EXEC_SSE_H
 
-#include "vcpu/x86/vec.h"
-
-/*
- * The function to return instead when the mode forbids SSE instructions: one
- * that raises #UD (CR0.EM, no CR4.OSFXSR) or #NM (CR0.TS); NULL when it does not.
- */
-x86_op_fn *x86_sse_refused(const struct x86_decode *d);
-
-static inline bool x86_dec_is_xmm(const struct x86_decode *d, unsigned int n)
-{
-	ZydisRegister reg = d->operands[n].reg.value;
-
-	return x86_dec_is_reg(d, n) && reg >= ZYDIS_REGISTER_XMM0 && reg <= ZYDIS_REGISTER_XMM15;
-}
+#include "vcpu/x86/vex.h"
 
 static inline bool x86_dec_is_gpr(const struct x86_decode *d, unsigned int n)
 {
@@ -34,15 +23,54 @@ static inline bool x86_dec_is_gpr(const struct x86_decode *d, unsigned int n)
 /* op->imm from the immediate operand, if the instruction has one. */
 void x86_sse_take_imm(struct x86_decode *d);
 
-/* XMM destination and XMM or memory source, optional immediate. */
+/* Legacy encoding: XMM destination and XMM or memory source, optional immediate. */
 x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
+
+/* Either encoding; NULL where the VEX one has no form. */
+static inline x86_op_fn *x86_vec_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm,
+					x86_op_fn *vrr, x86_op_fn *vrm)
+{
+	return x86_dec_is_vex(d) ? x86_vex_select(d, vrr, vrm) : x86_sse_select(d, rr, rm);
+}
+
+/* A general register or memory as the last source, in either encoding. */
+x86_op_fn *x86_vec_select_gpr(struct x86_decode *d, x86_op_fn *gpr, x86_op_fn *rm, x86_op_fn *vgpr,
+			      x86_op_fn *vrm);
+/* From a vector register to a general one, or to memory; optional immediate.  For both encodings.
+ */
+x86_op_fn *x86_vec_select_to_gpr(struct x86_decode *d, x86_op_fn *fn);
+x86_op_fn *x86_vec_select_store(struct x86_decode *d, x86_op_fn *fn);
 
 /*
  * An operation as @name_op(r, d, s, imm): *r becomes what the destination is
  * to hold; @d and @s are copies.  The name of the loader says how wide a
- * memory source is and whether it must be aligned.
+ * memory source is and whether it must be aligned.  @step: by how many bits of
+ * the immediate the second lane is further.
  */
-#define X86_SSE_HANDLERS(name, load)                                                        \
+#define X86_VEX_HANDLERS(name, load, step)                                                   \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,        \
+					const union vec *s)                                  \
+	{                                                                                    \
+		const union vec *d = x86_ymm(cpu, op->aux);                                  \
+		union vec r[X86_LANES];                                                      \
+		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                         \
+			name##_op(&r[l], &d[l], &s[l], (u32)op->imm >> l * (step));          \
+		x86_put_lanes(cpu, op, r);                                                   \
+	}                                                                                    \
+	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                    \
+		name##_lanes(cpu, op, x86_ymm(cpu, op->src));                                \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                    \
+		union vec s[X86_LANES];                                                      \
+		load##_lanes(cpu, op, s);                                                    \
+		name##_lanes(cpu, op, s);                                                    \
+		X86_NEXT(cpu, op);                                                           \
+	}
+
+#define X86_SSE_HANDLERS_STEP(name, load, step)                                             \
 	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \
 	{                                                                                   \
 		union vec d = *x86_vec(cpu, op->dst), s = *x86_vec(cpu, op->src), r;        \
@@ -57,10 +85,16 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 		*x86_vec(cpu, op->dst) = r;                                                 \
 		X86_NEXT(cpu, op);                                                          \
 	}                                                                                   \
-	x86_op_fn *x86_select_##name(struct x86_decode *d)                                  \
-	{                                                                                   \
-		return x86_sse_select(d, name##_rr, name##_rm);                             \
+	X86_VEX_HANDLERS(name, load, step)
+
+#define X86_SSE_SELECT(name)                                                            \
+	x86_op_fn *x86_select_##name(struct x86_decode *d)                              \
+	{                                                                               \
+		return x86_vec_select(d, name##_rr, name##_rm, name##_vrr, name##_vrm); \
 	}
+
+/* With @load expanded before it is part of a name. */
+#define X86_SSE_HANDLERS(name, load) X86_SSE_HANDLERS_STEP(name, load, 0) X86_SSE_SELECT(name)
 
 #define X86_SSE_OP(name) \
 	static inline void name##_op(union vec *r, const union vec *d, const union vec *s, u32 imm)
@@ -113,12 +147,14 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 #define X86_SSE_MOVE_LIST(X) \
 	X(MOVAPS, movaps) X(MOVAPD, movaps) X(MOVDQA, movaps) X(MOVUPS, movups) \
 	X(MOVUPD, movups) X(MOVDQU, movups) X(LDDQU, movups) X(MOVNTPS, movnt) \
-	X(MOVNTPD, movnt) X(MOVNTDQ, movnt) X(MOVNTDQA, movaps) X(MOVNTI, movnti) \
+	X(MOVNTPD, movnt) X(MOVNTDQ, movnt) X(MOVNTDQA, movaps) \
 	X(MOVD, movd) X(MOVQ, movq) X(MOVSS, movss) X(MOVSD, movsd_or_string) X(MOVHLPS, movhlps) \
 	X(MOVLHPS, movlhps) X(MOVHPS, movhps) X(MOVHPD, movhps) X(MOVLPS, movlps) \
-	X(MOVLPD, movlps) X(MOVDDUP, movddup) X(MOVSLDUP, movsldup) \
-	X(MOVSHDUP, movshdup) X(MOVMSKPS, movmskps) X(MOVMSKPD, movmskpd) \
-	X(PMOVMSKB, pmovmskb) X(MASKMOVDQU, maskmovdqu) X(PINSRB, pinsrb) \
+	X(MOVLPD, movlps)
+
+#define X86_SSE_LANE_LIST(X) \
+	X(MOVMSKPS, movmskps) X(MOVMSKPD, movmskpd) X(PMOVMSKB, pmovmskb) \
+	 X(MASKMOVDQU, maskmovdqu) X(PINSRB, pinsrb) \
 	X(PINSRW, pinsrw) X(PINSRD, pinsrd) X(PINSRQ, pinsrq) X(PEXTRB, pextrb) \
 	X(PEXTRW, pextrw) X(PEXTRD, pextrd) X(PEXTRQ, pextrq) X(EXTRACTPS, pextrd) \
 	X(INSERTPS, insertps)
@@ -160,7 +196,8 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	X(PMOVSXBQ, pmovsxbq) X(PMOVSXWD, pmovsxwd) X(PMOVSXWQ, pmovsxwq) \
 	X(PMOVSXDQ, pmovsxdq) X(PMOVZXBW, pmovzxbw) X(PMOVZXBD, pmovzxbd) \
 	X(PMOVZXBQ, pmovzxbq) X(PMOVZXWD, pmovzxwd) X(PMOVZXWQ, pmovzxwq) \
-	X(PMOVZXDQ, pmovzxdq)
+	X(PMOVZXDQ, pmovzxdq) X(MOVDDUP, movddup) X(MOVSLDUP, movsldup) \
+	X(MOVSHDUP, movshdup)
 
 #define X86_SSE_STRING_LIST(X) \
 	X(PCMPISTRI, pcmpistri) X(PCMPISTRM, pcmpistrm) X(PCMPESTRI, pcmpestri) \
@@ -194,13 +231,19 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	X(CVTTSD2SI, cvttsd2si)
 
 #define X86_SSE_STATE_LIST(X) \
-	X(LDMXCSR, ldmxcsr) X(STMXCSR, stmxcsr) X(FXSAVE, fxsave) X(FXSAVE64, fxsave) \
+	X(LDMXCSR, ldmxcsr) X(STMXCSR, stmxcsr)
+
+/* Without a VEX encoding. */
+#define X86_SSE_LEGACY_LIST(X) \
+	X(MOVNTI, movnti) X(FXSAVE, fxsave) X(FXSAVE64, fxsave) \
 	X(FXRSTOR, fxrstor) X(FXRSTOR64, fxrstor) X(XSAVE, xsave) X(XSAVE64, xsave) \
 	X(XSAVEOPT, xsave) X(XSAVEOPT64, xsave) X(XSAVEC, xsavec) X(XSAVEC64, xsavec) \
 	X(XRSTOR, xrstor) X(XRSTOR64, xrstor)
 
-#define X86_SSE_ALL_LISTS(X)    \
+/* Those of which V<mnemonic> is the VEX encoding, selected by the same function. */
+#define X86_SSE_VEX_LISTS(X)    \
 	X86_SSE_MOVE_LIST(X)    \
+	X86_SSE_LANE_LIST(X)    \
 	X86_SSE_ARITH_LIST(X)   \
 	X86_SSE_SHUFFLE_LIST(X) \
 	X86_SSE_STRING_LIST(X)  \
@@ -209,9 +252,23 @@ x86_op_fn *x86_sse_select(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm);
 	X86_SSE_CONVERT_LIST(X) \
 	X86_SSE_STATE_LIST(X)
 
+#define X86_SSE_ALL_LISTS(X)    \
+	X86_SSE_VEX_LISTS(X)    \
+	X86_SSE_LEGACY_LIST(X)
+
+/* With the VEX encoding only: exec_avx.c and, for VTESTPx, exec_sse_shuffle.c. */
+#define X86_AVX_LIST(X) \
+	X(VBROADCASTSS, vbroadcastss) X(VBROADCASTSD, vbroadcastsd) \
+	X(VBROADCASTF128, vbroadcastf128) X(VINSERTF128, vinsertf128) \
+	X(VEXTRACTF128, vextractf128) X(VPERM2F128, vperm2f128) X(VPERMILPS, vpermilps) \
+	X(VPERMILPD, vpermilpd) X(VMASKMOVPS, vmaskmovps) X(VMASKMOVPD, vmaskmovpd) \
+	X(VTESTPS, vtestps) X(VTESTPD, vtestpd) X(VZEROALL, vzeroall) \
+	X(VZEROUPPER, vzeroupper)
+
 /* Names repeat, which C allows. */
 #define X86_SSE_DECLARE(mnemonic, name) x86_select_fn x86_select_##name;
 X86_SSE_ALL_LISTS(X86_SSE_DECLARE)
+X86_AVX_LIST(X86_SSE_DECLARE)
 #undef X86_SSE_DECLARE
 
 /* Without the string instructions of the same mnemonics. */

@@ -162,7 +162,8 @@ X86_SSE_OP(mpsadbw)
 		r->uw[i] = (u16)sum;
 	}
 }
-X86_SSE_HANDLERS(mpsadbw, MEM16)
+X86_SSE_HANDLERS_STEP(mpsadbw, MEM16, 3)
+X86_SSE_SELECT(mpsadbw)
 
 X86_SSE_OP(phminposuw)
 {
@@ -183,63 +184,108 @@ X86_SSE_HANDLERS(phminposuw, MEM16)
 #define SHIFT_LEFT(v, lanes, width)  (count < (width) ? (v) << (lanes)count : (v) ^ (v))
 #define SHIFT_RIGHT(v, lanes, width) (count < (width) ? (v) >> (lanes)count : (v) ^ (v))
 
-#define SHIFT(name, expression)                                                              \
-	static inline union vec name##_by(union vec v, u64 count)                            \
-	{                                                                                    \
-		union vec r;                                                                 \
-		expression;                                                                  \
-		return r;                                                                    \
-	}                                                                                    \
-	X86_SSE_OP(name)                                                                     \
-	{                                                                                    \
-		(void)imm;                                                                   \
-		*r = name##_by(*d, s->uq[0]);                                                \
-	}                                                                                    \
-	static const struct x86_op *name##_imm(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                                    \
-		union vec *v = x86_vec(cpu, op->dst);                                        \
-		*v = name##_by(*v, (u32)op->imm);                                            \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
-	SHIFT_HANDLERS(name)
-
-#define SHIFT_HANDLERS(name)                                                                \
-	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                                   \
-		union vec d = *x86_vec(cpu, op->dst), s = *x86_vec(cpu, op->src);           \
-		name##_op(x86_vec(cpu, op->dst), &d, &s, 0);                                \
-		X86_NEXT(cpu, op);                                                          \
-	}                                                                                   \
-	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                                   \
-		union vec s = MEM16(cpu, op), d = *x86_vec(cpu, op->dst);                   \
-		name##_op(x86_vec(cpu, op->dst), &d, &s, 0);                                \
-		X86_NEXT(cpu, op);                                                          \
-	}                                                                                   \
-	x86_op_fn *x86_select_##name(struct x86_decode *d)                                  \
-	{                                                                                   \
-		return select_shift(d, name##_rr, name##_rm, name##_imm);                   \
+#define SHIFT_BY(name, expression)                                                            \
+	static inline union vec name##_by(union vec v, u64 count)                             \
+	{                                                                                     \
+		union vec r;                                                                  \
+		expression;                                                                   \
+		return r;                                                                     \
+	}                                                                                     \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,         \
+					unsigned int from, u64 count)                         \
+	{                                                                                     \
+		const union vec *v = x86_ymm(cpu, from);                                      \
+		union vec r[X86_LANES];                                                       \
+		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                          \
+			r[l] = name##_by(v[l], count);                                        \
+		x86_put_lanes(cpu, op, r);                                                    \
+	}                                                                                     \
+	static const struct x86_op *name##_imm(struct x86_cpu *cpu, const struct x86_op *op)  \
+	{                                                                                     \
+		union vec *v = x86_vec(cpu, op->dst);                                         \
+		*v = name##_by(*v, (u32)op->imm);                                             \
+		X86_NEXT(cpu, op);                                                            \
+	}                                                                                     \
+	static const struct x86_op *name##_vimm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                     \
+		name##_lanes(cpu, op, op->src, (u32)op->imm);                                 \
+		X86_NEXT(cpu, op);                                                            \
 	}
 
-static x86_op_fn *select_shift(struct x86_decode *d, x86_op_fn *rr, x86_op_fn *rm,
-			       x86_op_fn *by_imm)
+/* A count from a register or memory is the low half of 128 bits, for every lane the same. */
+#define SHIFT(name, expression)                                                              \
+	SHIFT_BY(name, expression)                                                           \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)  \
+	{                                                                                    \
+		union vec *v = x86_vec(cpu, op->dst);                                        \
+		*v = name##_by(*v, x86_vec(cpu, op->src)->uq[0]);                            \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)  \
+	{                                                                                    \
+		u64 count = MEM16(cpu, op).uq[0];                                            \
+		union vec *v = x86_vec(cpu, op->dst);                                        \
+		*v = name##_by(*v, count);                                                   \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                    \
+		name##_lanes(cpu, op, op->aux, x86_vec(cpu, op->src)->uq[0]);                \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                    \
+		name##_lanes(cpu, op, op->aux, x86_src128(cpu, op).uq[0]);                   \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	x86_op_fn *x86_select_##name(struct x86_decode *d)                                   \
+	{                                                                                    \
+		if (is_by_imm(d))                                                            \
+			return select_by_imm(d, name##_imm, name##_vimm);                    \
+		return x86_vec_select(d, name##_rr, name##_rm, name##_vrr, name##_vrm);      \
+	}
+
+#define SHIFT_BYTES(name, expression)                             \
+	SHIFT_BY(name, expression)                                \
+	x86_op_fn *x86_select_##name(struct x86_decode *d)        \
+	{                                                         \
+		return select_by_imm(d, name##_imm, name##_vimm); \
+	}
+
+static bool is_by_imm(const struct x86_decode *d)
+{
+	return x86_dec_is_imm(d, d->insn->operand_count_visible - 1u);
+}
+
+static x86_op_fn *select_by_imm(struct x86_decode *d, x86_op_fn *imm, x86_op_fn *vimm)
 {
 	x86_op_fn *refused = x86_sse_refused(d);
 
-	if (!x86_dec_is_imm(d, 1))
-		return x86_sse_select(d, rr, rm);
+	if (x86_dec_is_vex(d))
+		return x86_vex_select(d, vimm, NULL);
 	if (!x86_dec_is_xmm(d, 0))
 		return NULL;
 	if (refused)
 		return refused;
 	d->op->dst = x86_dec_vec(d, 0);
 	x86_sse_take_imm(d);
-	return by_imm;
+	return imm;
 }
 
 static inline u64 at_most(u64 count, u64 limit)
 {
 	return count < limit ? count : limit;
+}
+
+/* Whole-register shifts by bytes: the register in the middle of zeroes, seen through a window. */
+static inline union vec window(union vec v, unsigned int at, u64 from)
+{
+	u8 wide[48] = {0};
+	union vec r;
+
+	__builtin_memcpy(wide + at, &v, 16);
+	__builtin_memcpy(&r, wide + from, 16);
+	return r;
 }
 
 /* clang-format off */
@@ -251,35 +297,6 @@ SHIFT(psrld, r.vud = SHIFT_RIGHT(v.vud, u32, 32))
 SHIFT(psrlq, r.vuq = SHIFT_RIGHT(v.vuq, u64, 64))
 SHIFT(psraw, r.vsw = v.vsw >> (s16)at_most(count, 15))
 SHIFT(psrad, r.vsd = v.vsd >> (s32)at_most(count, 31))
+SHIFT_BYTES(pslldq, r = window(v, 16, 16 - at_most(count, 16)))
+SHIFT_BYTES(psrldq, r = window(v, 0, at_most(count, 16)))
 /* clang-format on */
-
-/* Whole-register shifts by bytes: the register in the middle of zeroes, seen through a window. */
-static const struct x86_op *pslldq_imm(struct x86_cpu *cpu, const struct x86_op *op)
-{
-	union vec *v = x86_vec(cpu, op->dst);
-	u8 wide[32] = {0};
-
-	__builtin_memcpy(wide + 16, v, 16);
-	__builtin_memcpy(v, wide + 16 - at_most((u32)op->imm, 16), 16);
-	X86_NEXT(cpu, op);
-}
-
-static const struct x86_op *psrldq_imm(struct x86_cpu *cpu, const struct x86_op *op)
-{
-	union vec *v = x86_vec(cpu, op->dst);
-	u8 wide[32] = {0};
-
-	__builtin_memcpy(wide, v, 16);
-	__builtin_memcpy(v, wide + at_most((u32)op->imm, 16), 16);
-	X86_NEXT(cpu, op);
-}
-
-x86_op_fn *x86_select_pslldq(struct x86_decode *d)
-{
-	return select_shift(d, NULL, NULL, pslldq_imm);
-}
-
-x86_op_fn *x86_select_psrldq(struct x86_decode *d)
-{
-	return select_shift(d, NULL, NULL, psrldq_imm);
-}

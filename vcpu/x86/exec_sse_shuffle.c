@@ -40,20 +40,51 @@ X86_SSE2_LANES(packuswb, MEM16, 16, r->ub[i] = (u8)clamp(FROM(sw, 8), 0, 255))
 X86_SSE2_LANES(packssdw, MEM16, 8, r->sw[i] = (s16)clamp(FROM(sd, 4), -32768, 32767))
 X86_SSE_LANES(packusdw, MEM16, 8, r->uw[i] = (u16)clamp(FROM(sd, 4), 0, 65535))
 
+/* Lanes of the two 128-bit halves have bits of the immediate of their own. */
+#define LANES_STEP(name, lanes, step, body)                \
+	X86_SSE_OP(name)                                   \
+	{                                                  \
+		for (unsigned int i = 0; i < (lanes); i++) \
+			body;                              \
+	}                                                  \
+	X86_SSE_HANDLERS_STEP(name, MEM16, step)           \
+	X86_SSE_SELECT(name)
+
 /* ---- shuffles by immediate or by a register of indices ------------------------------------ */
 
 X86_SSE_LANES(pshufd, MEM16, 4, r->ud[i] = s->ud[imm >> 2 * i & 3])
 X86_SSE_LANES(pshuflw, MEM16, 8, r->uw[i] = i < 4 ? s->uw[imm >> 2 * i & 3] : s->uw[i])
 X86_SSE_LANES(pshufhw, MEM16, 8, r->uw[i] = i < 4 ? s->uw[i] : s->uw[4 + (imm >> 2 * (i - 4) & 3)])
 X86_SSE_LANES(shufps, MEM16, 4, r->ud[i] = (i < 2 ? d : s)->ud[imm >> 2 * i & 3])
-X86_SSE_LANES(shufpd, MEM16, 2, r->uq[i] = (i < 1 ? d : s)->uq[imm >> i & 1])
+LANES_STEP(shufpd, 2, 2, r->uq[i] = (i < 1 ? d : s)->uq[imm >> i & 1])
 X86_SSE_LANES(pshufb, MEM16, 16, r->ub[i] = s->ub[i] & 0x80 ? 0 : d->ub[s->ub[i] & 15])
 
 /* ---- blends ---------------------------------------------------------------------------------- */
 
 X86_SSE_LANES(pblendw, MEM16, 8, r->uw[i] = (imm >> i & 1 ? s : d)->uw[i])
-X86_SSE_LANES(blendps, MEM16, 4, r->ud[i] = (imm >> i & 1 ? s : d)->ud[i])
-X86_SSE_LANES(blendpd, MEM16, 2, r->uq[i] = (imm >> i & 1 ? s : d)->uq[i])
+LANES_STEP(blendps, 4, 4, r->ud[i] = (imm >> i & 1 ? s : d)->ud[i])
+LANES_STEP(blendpd, 2, 2, r->uq[i] = (imm >> i & 1 ? s : d)->uq[i])
+
+/* ---- doubling ------------------------------------------------------------------------------- */
+
+X86_SSE_LANES(movsldup, MEM16, 4, r->ud[i] = s->ud[i & 2])
+X86_SSE_LANES(movshdup, MEM16, 4, r->ud[i] = s->ud[i | 1])
+
+/* Of 128 bits only half are read. */
+static inline union vec movddup_src(struct x86_cpu *cpu, const struct x86_op *op)
+{
+	return x86_src64(cpu, op);
+}
+
+static inline void movddup_src_lanes(struct x86_cpu *cpu, const struct x86_op *op, union vec *s)
+{
+	if (op->size == 32)
+		x86_src128_lanes(cpu, op, s);
+	else
+		x86_src64_lanes(cpu, op, s);
+}
+
+X86_SSE_SIMPLE(movddup, movddup_src, r->uq[0] = r->uq[1] = s->uq[0])
 
 /* ---- widening; a memory source has only the bytes that are used -------------- */
 
@@ -83,49 +114,78 @@ X86_SSE_OP(palignr)
 }
 X86_SSE_HANDLERS(palignr, MEM16)
 
-/* ---- blends by the sign bits of XMM0 ------------------------------------------------------ */
+/* ---- blends by the sign bits of XMM0 or, in the VEX encoding, of a fourth register -------- */
 
-#define BLENDV(name, lane, signed_lane, lanes)                                                   \
-	static void name##_mix(struct x86_cpu *cpu, const struct x86_op *op, const union vec *s) \
-	{                                                                                        \
-		union vec mask = *x86_vec(cpu, 0), *d = x86_vec(cpu, op->dst);                   \
-		for (unsigned int i = 0; i < (lanes); i++)                                       \
-			d->lane[i] = mask.signed_lane[i] < 0 ? s->lane[i] : d->lane[i];          \
-	}                                                                                        \
-	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)      \
-	{                                                                                        \
-		union vec s = *x86_vec(cpu, op->src);                                            \
-		name##_mix(cpu, op, &s);                                                         \
-		X86_NEXT(cpu, op);                                                               \
-	}                                                                                        \
-	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)      \
-	{                                                                                        \
-		union vec s = MEM16(cpu, op);                                                    \
-		name##_mix(cpu, op, &s);                                                         \
-		X86_NEXT(cpu, op);                                                               \
-	}                                                                                        \
-	x86_op_fn *x86_select_##name(struct x86_decode *d)                                       \
-	{                                                                                        \
-		return x86_sse_select(d, name##_rr, name##_rm);                                  \
-	}
+#define BLENDV(name, lane, signed_lane, lanes)                                               \
+	static inline union vec name##_mix(const union vec *d, const union vec *s,           \
+					   const union vec *mask)                            \
+	{                                                                                    \
+		union vec r;                                                                 \
+		for (unsigned int i = 0; i < (lanes); i++)                                   \
+			r.lane[i] = mask->signed_lane[i] < 0 ? s->lane[i] : d->lane[i];      \
+		return r;                                                                    \
+	}                                                                                    \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)  \
+	{                                                                                    \
+		union vec *d = x86_vec(cpu, op->dst);                                        \
+		*d = name##_mix(d, x86_vec(cpu, op->src), x86_vec(cpu, 0));                  \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)  \
+	{                                                                                    \
+		union vec s = MEM16(cpu, op), *d = x86_vec(cpu, op->dst);                    \
+		*d = name##_mix(d, &s, x86_vec(cpu, 0));                                     \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,        \
+					const union vec *s)                                  \
+	{                                                                                    \
+		const union vec *d = x86_ymm(cpu, op->aux);                                  \
+		const union vec *mask = x86_ymm(cpu, (unsigned int)op->imm);                 \
+		union vec r[X86_LANES];                                                      \
+		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                         \
+			r[l] = name##_mix(&d[l], &s[l], &mask[l]);                           \
+		x86_put_lanes(cpu, op, r);                                                   \
+	}                                                                                    \
+	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                    \
+		name##_lanes(cpu, op, x86_ymm(cpu, op->src));                                \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                    \
+		union vec s[X86_LANES];                                                      \
+		x86_src128_lanes(cpu, op, s);                                                \
+		name##_lanes(cpu, op, s);                                                    \
+		X86_NEXT(cpu, op);                                                           \
+	}                                                                                    \
+	X86_SSE_SELECT(name)
 
 BLENDV(pblendvb, ub, sb, 16)
 BLENDV(blendvps, ud, sd, 4)
 BLENDV(blendvpd, uq, sq, 2)
 
-/* ---- PTEST ----------------------------------------------------------------------------------- */
+/* ---- PTEST and its relatives
+ * ----------------------------------------------------------------------------------- */
 
-static void test_vectors(struct x86_cpu *cpu, const union vec *d, const union vec *s)
+/* Whether any bit that @keep names is set in both, and in the source alone. */
+static void test_lanes(struct x86_cpu *cpu, const union vec *d, const union vec *s,
+		       unsigned int lanes, u64 keep)
 {
-	union vec both = {.vuq = d->vuq & s->vuq}, rest = {.vuq = ~d->vuq & s->vuq};
+	u64 both = 0, rest = 0;
 
-	x86_flags_set(cpu, ((both.uq[0] | both.uq[1]) ? 0 : X86_EFLAGS_ZF) |
-				   ((rest.uq[0] | rest.uq[1]) ? 0 : X86_EFLAGS_CF));
+	for (unsigned int i = 0; i < lanes; i++) {
+		both |= d[i].uq[0] & s[i].uq[0] & keep;
+		both |= d[i].uq[1] & s[i].uq[1] & keep;
+		rest |= ~d[i].uq[0] & s[i].uq[0] & keep;
+		rest |= ~d[i].uq[1] & s[i].uq[1] & keep;
+	}
+	x86_flags_set(cpu, (both ? 0 : X86_EFLAGS_ZF) | (rest ? 0 : X86_EFLAGS_CF));
 }
 
 static const struct x86_op *ptest_rr(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	test_vectors(cpu, x86_vec(cpu, op->dst), x86_vec(cpu, op->src));
+	test_lanes(cpu, x86_vec(cpu, op->dst), x86_vec(cpu, op->src), 1, ~0ull);
 	X86_NEXT(cpu, op);
 }
 
@@ -133,11 +193,38 @@ static const struct x86_op *ptest_rm(struct x86_cpu *cpu, const struct x86_op *o
 {
 	union vec s = MEM16(cpu, op);
 
-	test_vectors(cpu, x86_vec(cpu, op->dst), &s);
+	test_lanes(cpu, x86_vec(cpu, op->dst), &s, 1, ~0ull);
 	X86_NEXT(cpu, op);
 }
 
-x86_op_fn *x86_select_ptest(struct x86_decode *d)
+/* VTESTPS and VTESTPD look at the sign bits only. */
+#define VEX_TEST(name, keep)                                                                     \
+	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op)     \
+	{                                                                                        \
+		test_lanes(cpu, x86_ymm(cpu, op->dst), x86_ymm(cpu, op->src), x86_vex_lanes(op), \
+			   keep);                                                                \
+		X86_NEXT(cpu, op);                                                               \
+	}                                                                                        \
+	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op)     \
+	{                                                                                        \
+		union vec s[X86_LANES];                                                          \
+		x86_src128_lanes(cpu, op, s);                                                    \
+		test_lanes(cpu, x86_ymm(cpu, op->dst), s, x86_vex_lanes(op), keep);              \
+		X86_NEXT(cpu, op);                                                               \
+	}
+
+VEX_TEST(ptest, ~0ull)
+VEX_TEST(testps, 0x8000000080000000ull)
+VEX_TEST(testpd, 0x8000000000000000ull)
+
+X86_SSE_SELECT(ptest)
+
+x86_op_fn *x86_select_vtestps(struct x86_decode *d)
 {
-	return x86_sse_select(d, ptest_rr, ptest_rm);
+	return x86_vex_select(d, testps_vrr, testps_vrm);
+}
+
+x86_op_fn *x86_select_vtestpd(struct x86_decode *d)
+{
+	return x86_vex_select(d, testpd_vrr, testpd_vrm);
 }

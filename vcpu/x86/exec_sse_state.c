@@ -40,14 +40,14 @@ static x86_op_fn *select_mem(struct x86_decode *d, x86_op_fn *fn)
 
 x86_op_fn *x86_select_ldmxcsr(struct x86_decode *d)
 {
-	x86_op_fn *refused = x86_sse_refused(d);
+	x86_op_fn *refused = x86_vec_refused(d);
 
 	return refused ? refused : select_mem(d, ldmxcsr_mem);
 }
 
 x86_op_fn *x86_select_stmxcsr(struct x86_decode *d)
 {
-	x86_op_fn *refused = x86_sse_refused(d);
+	x86_op_fn *refused = x86_vec_refused(d);
 
 	return refused ? refused : select_mem(d, stmxcsr_mem);
 }

@@ -166,36 +166,63 @@ static void put_index(struct x86_cpu *cpu, u32 imm, u32 result)
 }
 
 /* Mask form: to XMM0, as bits or as whole elements. */
-static void put_mask(struct x86_cpu *cpu, u32 imm, u32 result)
+static union vec mask_of(u32 imm, u32 result)
 {
-	union vec *out = x86_vec(cpu, 0);
+	union vec out = {.uq = {result, 0}};
 
-	*out = (union vec){.uq = {result, 0}};
 	if (!LAST(imm))
-		return;
+		return out;
 	for (unsigned int i = 0; i < 16; i++)
-		out->ub[i] = result >> (WORDS(imm) ? i / 2 : i) & 1 ? 0xff : 0;
+		out.ub[i] = result >> (WORDS(imm) ? i / 2 : i) & 1 ? 0xff : 0;
+	return out;
 }
 
-#define STRING_COMPARE(name, lengths, put)                                                       \
-	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)      \
-	{                                                                                        \
-		put(cpu, (u32)op->imm, lengths(cpu, op, x86_vec(cpu, op->src)));                 \
-		X86_NEXT(cpu, op);                                                               \
-	}                                                                                        \
-	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)      \
-	{                                                                                        \
-		union vec s = x86_src128(cpu, op);                                               \
-		put(cpu, (u32)op->imm, lengths(cpu, op, &s));                                    \
-		X86_NEXT(cpu, op);                                                               \
-	}                                                                                        \
-	x86_op_fn *x86_select_##name(struct x86_decode *d)                                       \
-	{                                                                                        \
-		d->op->aux = (d->insn->attributes & ZYDIS_ATTRIB_HAS_REX) && d->insn->raw.rex.W; \
-		return x86_sse_select(d, name##_rr, name##_rm);                                  \
+static void put_mask(struct x86_cpu *cpu, u32 imm, u32 result)
+{
+	*x86_vec(cpu, 0) = mask_of(imm, result);
+}
+
+static void put_vex_mask(struct x86_cpu *cpu, u32 imm, u32 result)
+{
+	x86_put_xmm(cpu, 0, mask_of(imm, result));
+}
+
+#define STRING_HANDLERS(name, lengths, put)                                                 \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		put(cpu, (u32)op->imm, lengths(cpu, op, x86_vec(cpu, op->src)));            \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		union vec s = x86_src128(cpu, op);                                          \
+		put(cpu, (u32)op->imm, lengths(cpu, op, &s));                               \
+		X86_NEXT(cpu, op);                                                          \
 	}
 
-STRING_COMPARE(pcmpistri, compare_implicit, put_index)
-STRING_COMPARE(pcmpistrm, compare_implicit, put_mask)
-STRING_COMPARE(pcmpestri, compare_explicit, put_index)
-STRING_COMPARE(pcmpestrm, compare_explicit, put_mask)
+STRING_HANDLERS(pcmpistri, compare_implicit, put_index)
+STRING_HANDLERS(pcmpestri, compare_explicit, put_index)
+STRING_HANDLERS(pcmpistrm, compare_implicit, put_mask)
+STRING_HANDLERS(pcmpestrm, compare_explicit, put_mask)
+STRING_HANDLERS(vpcmpistrm, compare_implicit, put_vex_mask)
+STRING_HANDLERS(vpcmpestrm, compare_explicit, put_vex_mask)
+
+/* W: the lengths are 64-bit registers. */
+static u8 wide_lengths(const struct x86_decode *d)
+{
+	if (x86_dec_is_vex(d))
+		return d->insn->raw.vex.W;
+	return (d->insn->attributes & ZYDIS_ATTRIB_HAS_REX) && d->insn->raw.rex.W;
+}
+
+#define STRING_COMPARE(name, vex)                                                   \
+	x86_op_fn *x86_select_##name(struct x86_decode *d)                          \
+	{                                                                           \
+		d->op->aux = wide_lengths(d);                                       \
+		return x86_vec_select(d, name##_rr, name##_rm, vex##_rr, vex##_rm); \
+	}
+
+STRING_COMPARE(pcmpistri, pcmpistri)
+STRING_COMPARE(pcmpestri, pcmpestri)
+STRING_COMPARE(pcmpistrm, vpcmpistrm)
+STRING_COMPARE(pcmpestrm, vpcmpestrm)

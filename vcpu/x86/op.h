@@ -115,6 +115,13 @@ static inline bool x86_dec_is_imm(const struct x86_decode *d, unsigned int n)
 	return d->operands[n].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
 }
 
+/* Does AVX have it, of what is encoded with VEX?  The AES and PCLMULQDQ forms need no more than it.
+ */
+static inline bool x86_offers_avx(ZydisISAExt ext)
+{
+	return ext == ZYDIS_ISA_EXT_AVX || ext == ZYDIS_ISA_EXT_AVXAES;
+}
+
 /* Index of an operand size: 1, 2, 4, 8 -> 0..3. */
 static inline unsigned int x86_size_index(unsigned int bytes)
 {

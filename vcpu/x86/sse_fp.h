@@ -18,7 +18,7 @@
 #define KVMU_VCPU_X86_SSE_FP_H
 
 #include "vcpu/x86/fpu_state.h"
-#include "vcpu/x86/vec.h"
+#include "vcpu/x86/exec_sse.h"
 
 #define X86_MXCSR_FLAGS	   0x3fu
 #define X86_MXCSR_PRE	   0x07u /* IE, DE, ZE: found before computing */
@@ -31,6 +31,39 @@
  */
 typedef x86_v2u64 x86_fp_fn(x86_v2u64 d, x86_v2u64 s, u32 imm);
 
+#define X86_FP_LESS	 1u
+#define X86_FP_EQUAL	 2u
+#define X86_FP_GREATER	 4u
+#define X86_FP_UNORDERED 8u
+
+/*
+ * The relations for which a comparison's predicate holds (SDM vol. 2, table
+ * 3-1), by imm[3:0]: 8 predicates of the legacy encoding, 32 of the VEX one, whose
+ * halves differ in what they signal.
+ */
+static inline u32 x86_fp_relations(u32 imm)
+{
+	static const u8 relations[16] = {X86_FP_EQUAL,
+					 X86_FP_LESS,
+					 X86_FP_LESS | X86_FP_EQUAL,
+					 X86_FP_UNORDERED,
+					 X86_FP_LESS | X86_FP_GREATER | X86_FP_UNORDERED,
+					 X86_FP_EQUAL | X86_FP_GREATER | X86_FP_UNORDERED,
+					 X86_FP_GREATER | X86_FP_UNORDERED,
+					 X86_FP_LESS | X86_FP_EQUAL | X86_FP_GREATER,
+					 X86_FP_EQUAL | X86_FP_UNORDERED,
+					 X86_FP_LESS | X86_FP_UNORDERED,
+					 X86_FP_LESS | X86_FP_EQUAL | X86_FP_UNORDERED,
+					 0,
+					 X86_FP_LESS | X86_FP_GREATER,
+					 X86_FP_EQUAL | X86_FP_GREATER,
+					 X86_FP_GREATER,
+					 X86_FP_LESS | X86_FP_EQUAL | X86_FP_GREATER |
+						 X86_FP_UNORDERED};
+
+	return relations[imm & 15];
+}
+
 #if defined(__x86_64__) && !defined(KVMU_SSE_PORTABLE)
 
 /*
@@ -39,6 +72,9 @@ typedef x86_v2u64 x86_fp_fn(x86_v2u64 d, x86_v2u64 s, u32 imm);
  */
 x86_v2u64 x86_fp_slow(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *fn, x86_v2u64 d,
 		      x86_v2u64 s);
+/* Two lanes; the exceptions of both count as one instruction's. */
+void x86_fp_slow_lanes(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *fn, union vec *r,
+		       const union vec *d, const union vec *s);
 
 static inline u32 x86_host_mxcsr(void)
 {
@@ -67,6 +103,23 @@ x86_fp_run(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *fn, x86_v2u6
 	return r;
 }
 
+static inline __attribute__((always_inline)) void
+x86_fp_run_lanes(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *fn,
+		 union vec r[X86_LANES], const union vec *d, const union vec *s, unsigned int lanes)
+{
+	if (lanes == 1) {
+		r[0].vuq = x86_fp_run(cpu, op, fn, d[0].vuq, s[0].vuq);
+		return;
+	}
+	if (likely((cpu->mxcsr & ~X86_MXCSR_FLAGS) == X86_MXCSR_INIT)) {
+		r[0].vuq = fn(d[0].vuq, s[0].vuq, (u32)op->imm);
+		r[1].vuq = fn(d[1].vuq, s[1].vuq, (u32)op->imm);
+		if (likely(!(x86_host_mxcsr() & X86_MXCSR_FLAGS & ~cpu->mxcsr)))
+			return;
+	}
+	x86_fp_slow_lanes(cpu, op, fn, r, d, s);
+}
+
 #include "vcpu/x86/sse_fp_native.h"
 
 #else
@@ -77,7 +130,59 @@ static inline x86_v2u64 x86_fp_run(struct x86_cpu *cpu, const struct x86_op *op,
 	return fn(d, s, (u32)op->imm | (cpu->mxcsr >> X86_MXCSR_RC_SHIFT & 3) << 8);
 }
 
+static inline void x86_fp_run_lanes(struct x86_cpu *cpu, const struct x86_op *op, x86_fp_fn *fn,
+				    union vec r[X86_LANES], const union vec *d, const union vec *s,
+				    unsigned int lanes)
+{
+	for (unsigned int l = 0; l < lanes; l++)
+		r[l].vuq = x86_fp_run(cpu, op, fn, d[l].vuq, s[l].vuq);
+}
+
 #include "vcpu/x86/sse_fp_portable.h"
 
 #endif
+
+/*
+ * The handlers of an operation: @load as X86_SSE_HANDLERS() has it, @fn and
+ * @vex_fn the computation in the legacy and the VEX encoding.
+ */
+#define X86_FP_HANDLERS(name, load, fn, vex_fn)                                                    \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)        \
+	{                                                                                          \
+		x86_v2u64 *d = &x86_vec(cpu, op->dst)->vuq;                                        \
+		*d = x86_fp_run(cpu, op, fn, *d, x86_vec(cpu, op->src)->vuq);                      \
+		X86_NEXT(cpu, op);                                                                 \
+	}                                                                                          \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)        \
+	{                                                                                          \
+		union vec s = load(cpu, op);                                                       \
+		x86_v2u64 *d = &x86_vec(cpu, op->dst)->vuq;                                        \
+		*d = x86_fp_run(cpu, op, fn, *d, s.vuq);                                           \
+		X86_NEXT(cpu, op);                                                                 \
+	}                                                                                          \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,              \
+					const union vec *s)                                        \
+	{                                                                                          \
+		union vec r[X86_LANES];                                                            \
+		x86_fp_run_lanes(cpu, op, vex_fn, r, x86_ymm(cpu, op->aux), s, x86_vex_lanes(op)); \
+		x86_put_lanes(cpu, op, r);                                                         \
+	}                                                                                          \
+	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op)       \
+	{                                                                                          \
+		name##_lanes(cpu, op, x86_ymm(cpu, op->src));                                      \
+		X86_NEXT(cpu, op);                                                                 \
+	}                                                                                          \
+	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op)       \
+	{                                                                                          \
+		union vec s[X86_LANES];                                                            \
+		load##_lanes(cpu, op, s);                                                          \
+		name##_lanes(cpu, op, s);                                                          \
+		X86_NEXT(cpu, op);                                                                 \
+	}
+
+/* With a select function; the names of the computation come from the instruction's. */
+#define X86_FP_SIMPLE(name, load)                         \
+	X86_FP_HANDLERS(name, load, name##_fp, name##_fp) \
+	X86_SSE_SELECT(name)
+
 #endif

@@ -55,6 +55,50 @@ X86_FP_BY_IMM(cmpps, 7, X86_FP_CASES8)
 X86_FP_BY_IMM(cmppd, 7, X86_FP_CASES8)
 X86_FP_BY_IMM(cmpss, 7, X86_FP_CASES8)
 X86_FP_BY_IMM(cmpsd, 7, X86_FP_CASES8)
+
+/*
+ * The VEX encoding's predicates beyond the first eight, from the legacy ones: lanes that are unordered are taken out with a
+ * quiet comparison, so that LT, which signals QNaNs, can be asked about the rest.
+ */
+/* LT, LE, NLT, NLE signal QNaNs and their like; imm[4] is the other way round. */
+static inline bool x86_fp_signals(u32 imm)
+{
+	u32 low = imm & 3;
+
+	return (low == 1 || low == 2) != (bool)(imm & 16);
+}
+
+static inline x86_v2u64 x86_fp_if(u32 condition, x86_v2u64 v)
+{
+	return condition ? v : v ^ v;
+}
+
+/* @mask: the lanes that are compared; the others are the destination's. */
+#define X86_FP_CMP(name, ...)                                                             \
+	X86_FP_COMPUTE(v##name)                                                           \
+	{                                                                                 \
+		const x86_v2u64 mask = {__VA_ARGS__};                                     \
+		const u32 holds = x86_fp_relations(imm);                                  \
+		x86_v2u64 less, equal, unordered, r;                                      \
+		if ((imm & 31) < 8)                                                       \
+			return name##_fp(d, s, imm);                                      \
+		unordered = name##_fp(d, s, 3) & mask;                                    \
+		if (x86_fp_signals(imm))                                                  \
+			(void)name##_fp(d, s, 1);                                         \
+		less = name##_fp(d & ~unordered, s & ~unordered, 1) & ~unordered & mask;  \
+		equal = name##_fp(d & ~unordered, s & ~unordered, 0) & ~unordered & mask; \
+		r = x86_fp_if(holds & X86_FP_LESS, less) |                                \
+		    x86_fp_if(holds & X86_FP_EQUAL, equal) |                              \
+		    x86_fp_if(holds & X86_FP_GREATER, ~(less | equal | unordered)) |      \
+		    x86_fp_if(holds & X86_FP_UNORDERED, unordered);                       \
+		return (r & mask) | (d & ~mask);                                          \
+	}
+
+X86_FP_CMP(cmpps, ~0ull, ~0ull)
+X86_FP_CMP(cmppd, ~0ull, ~0ull)
+X86_FP_CMP(cmpss, 0xffffffff, 0)
+X86_FP_CMP(cmpsd, ~0ull, 0)
+
 X86_FP_BY_IMM(roundps, 15, X86_FP_CASES16)
 X86_FP_BY_IMM(roundpd, 15, X86_FP_CASES16)
 X86_FP_BY_IMM(roundss, 15, X86_FP_CASES16)

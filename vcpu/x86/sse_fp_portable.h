@@ -123,26 +123,36 @@ static inline u32 rsqrt_32(u32 x, u32 y)
 	return x86_pick32(y, y, 1.0f / __builtin_sqrtf(x86_f32(y)));
 }
 
-/* Comparison predicates (SDM vol. 2, table 3-1); the upper four negate the lower. */
-static inline bool x86_fp_predicate(bool less, bool equal, bool unordered, u32 imm)
+/* Comparisons; @a and @b as double, which changes no relation. */
+static inline bool x86_fp_holds(double a, double b, u32 imm)
 {
-	bool hold[4] = {equal, less, less || equal, unordered};
+	u32 relation = X86_FP_GREATER;
 
-	return hold[imm & 3] != !!(imm & 4);
+	if (__builtin_isunordered(a, b))
+		relation = X86_FP_UNORDERED;
+	else if (a <= b)
+		relation = a < b ? X86_FP_LESS : X86_FP_EQUAL;
+	return x86_fp_relations(imm) & relation;
+}
+
+static inline u32 vcmp_32(u32 x, u32 y, u32 imm)
+{
+	return x86_fp_holds(x86_f32(x), x86_f32(y), imm) ? ~0u : 0;
+}
+
+static inline u64 vcmp_64(u64 x, u64 y, u32 imm)
+{
+	return x86_fp_holds(x86_f64(x), x86_f64(y), imm) ? ~0ull : 0;
 }
 
 static inline u32 cmp_32(u32 x, u32 y, u32 imm)
 {
-	float a = x86_f32(x), b = x86_f32(y);
-
-	return x86_fp_predicate(a < b, a == b, __builtin_isunordered(a, b), imm) ? ~0u : 0;
+	return vcmp_32(x, y, imm & 7);
 }
 
 static inline u64 cmp_64(u64 x, u64 y, u32 imm)
 {
-	double a = x86_f64(x), b = x86_f64(y);
-
-	return x86_fp_predicate(a < b, a == b, __builtin_isunordered(a, b), imm) ? ~0ull : 0;
+	return vcmp_64(x, y, imm & 7);
 }
 
 /* Rounding to an integral value by the two bits of a rounding control. */
@@ -282,7 +292,7 @@ X86_FP_LANE(add, a + b) X86_FP_LANE(sub, a - b) X86_FP_LANE(mul, a * b) X86_FP_L
 X86_FP_CHOOSE(min, <) X86_FP_CHOOSE(max, >)
 X86_FP_FOUR(add) X86_FP_FOUR(sub) X86_FP_FOUR(mul) X86_FP_FOUR(div)
 X86_FP_FOUR(min) X86_FP_FOUR(max) X86_FP_FOUR(sqrt)
-X86_FP_FOUR_IMM(cmp) X86_FP_FOUR_IMM(round)
+X86_FP_FOUR_IMM(cmp) X86_FP_FOUR_IMM(vcmp) X86_FP_FOUR_IMM(round)
 X86_FP_VECTORS(rcpps, ud, 4, rcp_32(0, w.ud[i]))
 X86_FP_VECTORS(rcpss, ud, 1, rcp_32(0, w.ud[i]))
 X86_FP_VECTORS(rsqrtps, ud, 4, rsqrt_32(0, w.ud[i]))

@@ -93,7 +93,7 @@ u8 x86_dec_gpr(const struct x86_decode *d, unsigned int n)
 
 u8 x86_dec_vec(const struct x86_decode *d, unsigned int n)
 {
-	return (u8)(d->operands[n].reg.value - ZYDIS_REGISTER_XMM0);
+	return (u8)ZydisRegisterGetId(d->operands[n].reg.value);
 }
 
 /* The forms tested have a base register and no more. */
@@ -167,8 +167,10 @@ static void map_memory(u64 addr)
 
 static void to_cpu(const struct state *st)
 {
-	for (unsigned int i = 0; i < 16; i++)
+	for (unsigned int i = 0; i < 16; i++) {
 		*x86_vec(cpu, i) = st->xmm[i];
+		x86_ymm(cpu, i)[1] = st->high[i];
+	}
 	for (unsigned int i = 0; i < 8; i++)
 		cpu->regs[gpr_map[i]] = st->gpr[i];
 	cpu->mxcsr = st->mxcsr;
@@ -178,8 +180,10 @@ static void to_cpu(const struct state *st)
 
 static void from_cpu(struct state *st)
 {
-	for (unsigned int i = 0; i < 16; i++)
+	for (unsigned int i = 0; i < 16; i++) {
 		st->xmm[i] = *x86_vec(cpu, i);
+		st->high[i] = x86_ymm(cpu, i)[1];
+	}
 	for (unsigned int i = 0; i < 8; i++)
 		st->gpr[i] = cpu->regs[gpr_map[i]];
 	st->mxcsr = cpu->mxcsr;
@@ -204,7 +208,7 @@ static void run_in_mode(const struct insn *insn, u32 mode)
 
 static void run_handler(const struct insn *insn)
 {
-	run_in_mode(insn, X86_MODE_CS64 | X86_MODE_PE);
+	run_in_mode(insn, X86_MODE_CS64 | X86_MODE_PE | X86_MODE_AVX);
 }
 
 int fault_of(const struct insn *insn, u32 mode)
@@ -244,38 +248,58 @@ void run_x87_ours(const struct insn *insn, struct x87_state *st)
 	memcpy(st->buffer, memory_pages, X87_BUFFER_BYTES);
 }
 
-/* Loads st->xmm, gpr and rflags, calls @code and stores them again. */
+/*
+ * Loads st->xmm, gpr and rflags, calls @code and stores them again; the second
+ * does so with the upper halves of YMM registers too.
+ */
 void call_on_host(struct state *st, const u8 *code);
+void call_on_host_avx(struct state *st, const u8 *code);
+/* clang-format off */
+#define CALL_ON_HOST(name, load_vector, store_vector, leave)                                  \
+	".globl " name "\n" name ":\n"                                                        \
+	"	push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"           \
+	"	mov %rdi, %r15; mov %rsi, %r14; sub $24, %rsp\n"                              \
+	"	stmxcsr (%rsp)\n"                                                             \
+	"	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"                              \
+	load_vector                                                                           \
+	"	.endr\n"                                                                      \
+	"	ldmxcsr 328(%r15)\n"                                                          \
+	"	pushq 320(%r15); popfq\n"                                                     \
+	"	mov 256(%r15), %rax; mov 264(%r15), %rcx; mov 272(%r15), %rdx\n"              \
+	"	mov 280(%r15), %rbx; mov 288(%r15), %rsi; mov 296(%r15), %rdi\n"              \
+	"	mov 304(%r15), %r8; mov 312(%r15), %r9\n"                                     \
+	"	call *%r14\n"                                                                 \
+	"	pushfq; popq 320(%r15)\n"                                                     \
+	"	mov %rax, 256(%r15); mov %rcx, 264(%r15); mov %rdx, 272(%r15)\n"              \
+	"	mov %rbx, 280(%r15); mov %rsi, 288(%r15); mov %rdi, 296(%r15)\n"              \
+	"	mov %r8, 304(%r15); mov %r9, 312(%r15)\n"                                     \
+	"	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"                              \
+	store_vector                                                                          \
+	"	.endr\n"                                                                      \
+	leave                                                                                 \
+	"	stmxcsr 328(%r15)\n"                                                          \
+	"	ldmxcsr (%rsp)\n"                                                             \
+	"	add $24, %rsp\n"                                                              \
+	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"                 \
+	"	ret\n"
 __asm__(".text\n"
-	".globl call_on_host\n"
-	"call_on_host:\n"
-	"	push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
-	"	mov %rdi, %r15; mov %rsi, %r14; sub $24, %rsp\n"
-	"	stmxcsr (%rsp)\n"
-	"	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
-	"	movups 16*\\n(%r15), %xmm\\n\n"
-	"	.endr\n"
-	"	ldmxcsr 328(%r15)\n"
-	"	pushq 320(%r15); popfq\n"
-	"	mov 256(%r15), %rax; mov 264(%r15), %rcx; mov 272(%r15), %rdx; mov 280(%r15), "
-	"%rbx\n"
-	"	mov 288(%r15), %rsi; mov 296(%r15), %rdi; mov 304(%r15), %r8; mov 312(%r15), %r9\n"
-	"	call *%r14\n"
-	"	pushfq; popq 320(%r15)\n"
-	"	mov %rax, 256(%r15); mov %rcx, 264(%r15); mov %rdx, 272(%r15); mov %rbx, "
-	"280(%r15)\n"
-	"	mov %rsi, 288(%r15); mov %rdi, 296(%r15); mov %r8, 304(%r15); mov %r9, 312(%r15)\n"
-	"	.irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
-	"	movups %xmm\\n, 16*\\n(%r15)\n"
-	"	.endr\n"
-	"	stmxcsr 328(%r15)\n"
-	"	ldmxcsr (%rsp)\n"
-	"	add $24, %rsp\n"
-	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbx; pop %rbp\n"
-	"	ret\n");
+	CALL_ON_HOST("call_on_host", "movups 16*\\n(%r15), %xmm\\n\n",
+		     "movups %xmm\\n, 16*\\n(%r15)\n", "")
+	CALL_ON_HOST("call_on_host_avx",
+		     "vmovups 16*\\n(%r15), %xmm\\n\n"
+		     "vinsertf128 $1, 416+16*\\n(%r15), %ymm\\n, %ymm\\n\n",
+		     "vmovups %xmm\\n, 16*\\n(%r15)\n"
+		     "vextractf128 $1, %ymm\\n, 416+16*\\n(%r15)\n",
+		     "vzeroupper\n"));
+/* clang-format on */
 static_assert(offsetof(struct state, gpr) == 256 && offsetof(struct state, rflags) == 320 &&
-		      offsetof(struct state, mxcsr) == 328,
+		      offsetof(struct state, mxcsr) == 328 && offsetof(struct state, high) == 416,
 	      "offsets in call_on_host");
+
+bool host_has_avx(void)
+{
+	return __builtin_cpu_supports("avx");
+}
 
 static u32 faulting_mxcsr;
 
@@ -300,7 +324,7 @@ void run_host(const struct insn *insn, struct state *st)
 	raised = NO_FAULT;
 	st->rflags |= X86_EFLAGS_FIXED | X86_EFLAGS_IF;
 	if (!sigsetjmp(escape, 1)) {
-		call_on_host(st, code_page);
+		(host_has_avx() ? call_on_host_avx : call_on_host)(st, code_page);
 	} else {
 		__asm__ volatile("ldmxcsr %0" : : "m"(saved));
 		*st = in;
@@ -580,7 +604,7 @@ void random_state(struct state *st, bool unmasked)
 {
 	memset(st, 0, sizeof(*st));
 	for (unsigned int i = 0; i < 16; i++)
-		random_vec(&st->xmm[i]);
+		random_vec(&st->xmm[i]), random_vec(&st->high[i]);
 	for (unsigned int i = 0; i < 8; i++)
 		st->gpr[i] = random64() & 1 ? random64() : (u64)(s64)(random64() % 41) - 20;
 	for (unsigned int i = 0; i < BUFFER_BYTES / 16; i++) {

@@ -9,7 +9,7 @@
 
 #include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/op.h"
-#include "vcpu/x86/vec.h"
+#include "vcpu/x86/exec_sse.h"
 
 #define BUFFER_BYTES 64
 #define NO_FAULT     (-1)
@@ -30,9 +30,11 @@ struct state {
 	int fault; /* vector or NO_FAULT */
 	u8 *memory;
 	u8 buffer[BUFFER_BYTES];
+	union vec high[16]; /* of the YMM registers; unused where the host has none */
 };
 
 void harness_init(void);
+bool host_has_avx(void);
 /* In each test: the test framework puts its own handlers in place before. */
 void harness_catch_signals(void);
 bool decode(struct insn *insn, const u8 *bytes, unsigned int len);
