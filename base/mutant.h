@@ -46,6 +46,8 @@
 	X(RANGE_ROUNDED_DOWN, "the last page of a range is left out")                           \
 	X(RANGE_TEST_AFTER_RESET, "the range is forgotten before it is tested")                 \
 	X(SECOND_SLOT_FORGOTTEN, "memory that backs two slots is zapped in one")                \
+	X(ONE_SPACE_INVALIDATED, "memory that backs slots of two address spaces goes from one") \
+	X(ROOT_OUTLIVES_SMM, "a CPU enters or leaves SMM and walks the tree it walked before")  \
 	/* TLBs */                                                                              \
 	X(SKIP_FLUSH, "memory is taken back without a TLB flush")                               \
 	X(RECOVER_WITHOUT_FLUSH, "pages make room for a block without a TLB flush")             \

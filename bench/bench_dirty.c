@@ -139,8 +139,8 @@ static void mark_again(struct bench_vm *vm, u64 step)
 		gpa_t gpa = GPA + page * PAGE_SIZE;
 		struct kvm_pgtable_leaf leaf;
 
-		must(!ept_get_leaf(&vm->kvm.pgt, gpa, &leaf) && !leaf.dirty);
-		must(!ept_relax_leaf(&vm->kvm.pgt, gpa, &leaf, KVM_PGTABLE_PROT_DIRTY, NULL));
+		must(!ept_get_leaf(&vm->kvm.pgt[0], gpa, &leaf) && !leaf.dirty);
+		must(!ept_relax_leaf(&vm->kvm.pgt[0], gpa, &leaf, KVM_PGTABLE_PROT_DIRTY, NULL));
 		kvm_vcpu_dirty_mark_set(&vm->vcpu, gpa);
 	}
 }

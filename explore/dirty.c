@@ -42,7 +42,7 @@ static void copy_page(gfn_t gfn)
 
 static void copy_named(u32 id, u64 first, u64 mask)
 {
-	const struct kvm_memory_slot *slot = kvm->slot_by_id[id];
+	const struct kvm_memory_slot *slot = kvm->slot_by_id[0][id];
 
 	for (; slot && mask; mask &= mask - 1) {
 		gfn_t gfn = slot->base_gfn + first + (u64)__builtin_ctzll(mask);
@@ -84,7 +84,7 @@ static void harvest_bitmap(u32 id)
 {
 	struct bitmap bitmap = {0};
 	const struct kvm_dirty_user user = {.put = put, .get = get, .ctx = &bitmap};
-	const struct kvm_memory_slot *slot = kvm->slot_by_id[id];
+	const struct kvm_memory_slot *slot = kvm->slot_by_id[0][id];
 	int err = kvm_get_dirty_log(kvm, id, &user);
 
 	if (!err && (kvm->dirty.manual & KVM_DIRTY_MANUAL_PROTECT))
@@ -160,7 +160,7 @@ void dirty_harvest(u32 slot)
 
 void dirty_switch(u32 id, bool on)
 {
-	const struct kvm_memory_slot *slot = kvm->slot_by_id[id];
+	const struct kvm_memory_slot *slot = kvm->slot_by_id[0][id];
 	struct kvm_slot_request request;
 	int err;
 
@@ -231,7 +231,7 @@ static void judge_slot(const struct kvm_memory_slot *slot)
 void dirty_judge(void)
 {
 	for (u32 id = 0; id < SCENARIO_SLOTS; id++) {
-		const struct kvm_memory_slot *slot = kvm->slot_by_id[id];
+		const struct kvm_memory_slot *slot = kvm->slot_by_id[0][id];
 
 		if (!slot || !kvm_slot_dirty_track_enabled(slot))
 			continue;

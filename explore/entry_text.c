@@ -38,19 +38,27 @@ static bool seek_in(struct seek *seek, const kvm_pte_t *table, unsigned int leve
 	return false;
 }
 
-unsigned int entry_place(const struct kvm_pgtable *pgt, const void *at, char *text, size_t bytes)
+unsigned int entry_place(const struct kvm *kvm, const void *at, char *text, size_t bytes)
 {
+	const char *where[KVM_MAX_NR_ADDRESS_SPACES] = {"", " of SMM"};
 	struct seek seek = {.at = at};
+	u32 as_id = 0;
 
-	if (!pgt->root || !seek_in(&seek, pgt->root, pgt->levels, 0))
+	while (as_id < KVM_MAX_NR_ADDRESS_SPACES &&
+	       (!kvm->pgt[as_id].root ||
+		!seek_in(&seek, kvm->pgt[as_id].root, kvm->pgt[as_id].levels, 0)))
+		as_id++;
+	if (as_id == KVM_MAX_NR_ADDRESS_SPACES)
 		snprintf(text, bytes, "a table not linked");
 	else if (seek.level == 1)
-		snprintf(text, bytes, "guest page %llu", (unsigned long long)seek.gfn);
+		snprintf(text, bytes, "guest page %llu%s", (unsigned long long)seek.gfn,
+			 where[as_id]);
 	else
-		snprintf(text, bytes, "level %u, guest pages %llu-%llu", seek.level,
+		snprintf(text, bytes, "level %u, guest pages %llu-%llu%s", seek.level,
 			 (unsigned long long)seek.gfn,
 			 (unsigned long long)(seek.gfn +
-					      (1ull << (FMT_TABLE_BITS * (seek.level - 1))) - 1));
+					      (1ull << (FMT_TABLE_BITS * (seek.level - 1))) - 1),
+			 where[as_id]);
 	return seek.level;
 }
 

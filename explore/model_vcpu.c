@@ -55,8 +55,17 @@ void model_vcpu_leave(struct model_vcpu *v)
 	kvm_vcpu_leave_guest_mode(&v->vcpu);
 }
 
+void model_vcpu_set_smm(struct model_vcpu *v, bool smm)
+{
+	kvm_vcpu_leave_guest_mode(&v->vcpu);
+	kvm_mmu_set_smm(&v->vcpu, smm);
+	memset(v->tlb, 0, sizeof(v->tlb));
+	trace_note(smm ? "is in SMM" : "has left SMM");
+	kvm_vcpu_enter_guest_mode(&v->vcpu);
+}
+
 u32 model_converting[MODEL_TLB_ENTRIES];
-bool model_used[MODEL_TLB_ENTRIES];
+bool model_used[KVM_MAX_NR_ADDRESS_SPACES][MODEL_TLB_ENTRIES];
 
 /* ---- the walk ------------------------------------------------------------------------ */
 
@@ -71,7 +80,7 @@ static bool mark_used(struct model_vcpu *v, gfn_t gfn, u64 *ptep, u64 *pte, bool
 	if (!atomic_cmpxchg_u64(ptep, &seen, *pte))
 		return false;
 	if ((*pte ^ seen) & EPT_A)
-		model_used[gfn] = true;
+		model_used[kvm_vcpu_as_id(&v->vcpu)][gfn] = true;
 	if ((*pte ^ seen) & EPT_D)
 		kvm_vcpu_dirty_mark_set(&v->vcpu, gfn_to_gpa(gfn));
 	return true;
@@ -153,17 +162,19 @@ static void touch(const struct kvm *kvm, gfn_t gfn, hva_t hva, bool write)
 
 /* What makes a fault be taken again; when it is as before, trying again is no use. */
 struct obstacles {
-	const struct kvm *kvm;
+	const struct kvm_vcpu *vcpu;
 	u64 word[5];
 };
 
 #define SETTLED(field) memory_settled(&(field), sizeof(field))
 
-static struct obstacles obstacles_of(const struct kvm *kvm)
+static struct obstacles obstacles_of(const struct kvm_vcpu *vcpu)
 {
+	const struct kvm *kvm = vcpu->kvm;
+
 	return (struct obstacles){
-		.kvm = kvm,
-		.word = {SETTLED(kvm->memslots), SETTLED(kvm->root_epoch),
+		.vcpu = vcpu,
+		.word = {SETTLED(kvm->memslots[kvm_vcpu_as_id(vcpu)]), SETTLED(kvm->root_epoch),
 			 SETTLED(kvm->mmu_invalidate_seq), SETTLED(kvm->mmu_invalidate_in_progress),
 			 SETTLED(kvm->mmu_invalidate_range_start)},
 	};
@@ -172,7 +183,7 @@ static struct obstacles obstacles_of(const struct kvm *kvm)
 static bool obstacles_moved(void *arg)
 {
 	const struct obstacles *then = arg;
-	struct obstacles now = obstacles_of(then->kvm);
+	struct obstacles now = obstacles_of(then->vcpu);
 
 	return memcmp(now.word, then->word, sizeof(now.word)) != 0;
 }
@@ -189,7 +200,7 @@ static void judge_emulation(const struct obstacles *then, gfn_t gfn, bool write)
 	const struct kvm_memory_slot *slot;
 	bool device;
 
-	if (SETTLED(then->kvm->memslots) != then->word[0])
+	if (obstacles_of(then->vcpu).word[0] != then->word[0])
 		return;
 	sched_quiet(true);
 	slot = slot_index_find(slots->by_gfn, gfn);
@@ -207,7 +218,7 @@ static void judge_emulation(const struct obstacles *then, gfn_t gfn, bool write)
  */
 static bool fault(struct model_vcpu *v, gfn_t gfn, bool write, u32 *rounds)
 {
-	struct obstacles then = obstacles_of(v->vcpu.kvm);
+	struct obstacles then = obstacles_of(&v->vcpu);
 	u64 before = retries(v);
 	enum kvm_mmu_verdict verdict;
 	int err;

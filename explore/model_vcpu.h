@@ -23,11 +23,16 @@ struct model_vcpu {
 
 /* Conversions of a guest page that are under way: meanwhile it may be either. */
 extern u32 model_converting[MODEL_TLB_ENTRIES];
-/* Guest pages that a CPU has marked as used since the last ageing: their leaves say so. */
-extern bool model_used[MODEL_TLB_ENTRIES];
+/*
+ * Guest pages, by address space, that a CPU has marked as used since the last ageing:
+ * their leaves say so.
+ */
+extern bool model_used[KVM_MAX_NR_ADDRESS_SPACES][MODEL_TLB_ENTRIES];
 
 void model_vcpu_enter(struct model_vcpu *vcpu);
 void model_vcpu_leave(struct model_vcpu *vcpu);
+/* Into system management mode, or out of it: into the other address space. */
+void model_vcpu_set_smm(struct model_vcpu *vcpu, bool smm);
 /* One access to guest page @gfn, with whatever faults it takes. */
 void model_vcpu_access(struct model_vcpu *vcpu, gfn_t gfn, bool write);
 

@@ -11,6 +11,7 @@
 #include "mmu/gmem.h"
 #include "mmu/mmu.h"
 #include "mmu/mmu_host.h"
+#include "mmu/vm.h"
 #include "pgtable/instance/ept.h"
 
 static struct kvm kvm;
@@ -38,7 +39,7 @@ static void set_slot(const struct scenario_slot *slot)
 
 static void move_slot(const struct scenario_op *op)
 {
-	const struct kvm_memory_slot *slot = kvm.slot_by_id[op->slot.id];
+	const struct kvm_memory_slot *slot = *kvm_slot_place(&kvm, op->slot.id);
 	struct scenario_slot moved = op->slot;
 
 	if (!slot)
@@ -200,6 +201,8 @@ static void host_op(const struct scenario_op *op)
 		break;
 	case DO_READ:
 	case DO_WRITE:
+	case DO_SMM:
+	case DO_RSM:
 	case DO_NR:
 		break;
 	}
@@ -222,6 +225,16 @@ static void join(u32 thread)
 		sched_fail("a vCPU cannot join");
 }
 
+static void vcpu_op(struct model_vcpu *vcpu, const struct scenario_op *op)
+{
+	if (op->verb == DO_SMM || op->verb == DO_RSM) {
+		model_vcpu_set_smm(vcpu, op->verb == DO_SMM);
+		return;
+	}
+	for (u32 page = op->first; page <= op->last; page++)
+		model_vcpu_access(vcpu, page, op->verb == DO_WRITE);
+}
+
 static void vcpu_thread(void *arg)
 {
 	const struct scenario_thread *thread = arg;
@@ -231,10 +244,8 @@ static void vcpu_thread(void *arg)
 	if (thread->is_late)
 		join(index);
 	model_vcpu_enter(vcpu);
-	for (u32 i = 0; i < thread->nr_ops; i++) {
-		for (u32 page = thread->op[i].first; page <= thread->op[i].last; page++)
-			model_vcpu_access(vcpu, page, thread->op[i].verb == DO_WRITE);
-	}
+	for (u32 i = 0; i < thread->nr_ops; i++)
+		vcpu_op(vcpu, &thread->op[i]);
 	model_vcpu_leave(vcpu);
 }
 
@@ -297,13 +308,13 @@ static void set_up(void)
 }
 
 /* The oracles of the end: what the tables hold must be what slots and host give. */
-static void judge_leaf(gfn_t gfn)
+static void judge_leaf(u32 as_id, gfn_t gfn)
 {
-	const struct kvm_memory_slot *slot = kvm_gfn_to_memslot(&kvm, gfn);
+	const struct kvm_memory_slot *slot = slot_index_find(kvm.memslots[as_id]->by_gfn, gfn);
 	struct kvm_pgtable_leaf leaf;
 	const struct host_page *page;
 
-	if (ept_get_leaf(&kvm.pgt, gfn_to_gpa(gfn), &leaf) != 0 || !leaf.present)
+	if (ept_get_leaf(&kvm.pgt[as_id], gfn_to_gpa(gfn), &leaf) != 0 || !leaf.present)
 		return;
 	if (!slot)
 		sched_fail("guest page %llu is mapped and no slot is there",
@@ -320,7 +331,7 @@ static void judge_leaf(gfn_t gfn)
 	else if ((leaf.prot & KVM_PGTABLE_PROT_W) && (slot->flags & KVM_SLOT_READONLY))
 		sched_fail("guest page %llu of a read-only slot is writable",
 			   (unsigned long long)gfn);
-	else if (model_used[gfn] && !(leaf.prot & KVM_PGTABLE_PROT_ACCESSED))
+	else if (model_used[as_id][gfn] && !(leaf.prot & KVM_PGTABLE_PROT_ACCESSED))
 		sched_fail("guest page %llu was used, and its leaf has lost the mark",
 			   (unsigned long long)gfn);
 }
@@ -329,12 +340,14 @@ static void judge_end(void)
 {
 	const struct scenario *scenario = playing;
 
-	for (gfn_t gfn = 0; gfn < 2 * HOST_PAGES; gfn++)
-		judge_leaf(gfn);
+	for (gfn_t gfn = 0; gfn < 2 * HOST_PAGES; gfn++) {
+		for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++)
+			judge_leaf(as_id, gfn);
+	}
 	dirty_judge();
 	if (kvm.mmu_invalidate_in_progress || kvm.active_hva_changes)
 		sched_fail("an invalidation is left open");
-	if (ept_check(&kvm.pgt) != 0)
+	if (ept_check(&kvm.pgt[0]) != 0 || ept_check(&kvm.pgt[1]) != 0)
 		sched_fail("the tables do not hold together");
 	for (u32 i = 0; i < scenario->nr_threads; i++) {
 		if (scenario->thread[i].is_vcpu)

@@ -25,6 +25,8 @@ static const struct {
 } verbs[DO_NR] = {
 	[DO_READ] = {"read", OPERAND_PAGES, true},
 	[DO_WRITE] = {"write", OPERAND_PAGES, true},
+	[DO_SMM] = {"smm", OPERAND_NONE, true},
+	[DO_RSM] = {"rsm", OPERAND_NONE, true},
 	[DO_UNMAP] = {"unmap", OPERAND_PAGES, false},
 	[DO_MAP] = {"map", OPERAND_PAGES, false},
 	[DO_DISCARD] = {"discard", OPERAND_PAGES, false},
@@ -142,6 +144,8 @@ static int read_slot(struct line *line, struct scenario_slot *slot)
 			slot->flags |= KVM_SLOT_LOG_DIRTY;
 		else if (!strcmp(word, "private"))
 			slot->flags |= KVM_SLOT_GUEST_MEMFD;
+		else if (!strcmp(word, "smm"))
+			slot->id |= SCENARIO_SMM_SLOT;
 		else
 			return bad_line(line, "unknown word", word);
 	}
@@ -151,6 +155,7 @@ static int read_slot(struct line *line, struct scenario_slot *slot)
 static int read_operands(struct line *line, struct scenario_op *op)
 {
 	u32 gfn = 0;
+	char *word;
 	int err = 0;
 
 	switch (verbs[op->verb].operands) {
@@ -163,6 +168,10 @@ static int read_operands(struct line *line, struct scenario_op *op)
 		return read_slot(line, &op->slot);
 	case OPERAND_ID:
 		err = read_number(line, SCENARIO_SLOTS, &op->slot.id);
+		word = err ? NULL : next_word(line);
+		if (word && (op->verb != DO_DELETE || strcmp(word, "smm") != 0))
+			return bad_line(line, "unknown word", word);
+		op->slot.id |= word ? SCENARIO_SMM_SLOT : 0;
 		break;
 	case OPERAND_ID_GFN:
 		err = read_number(line, SCENARIO_SLOTS, &op->slot.id);

@@ -10,19 +10,18 @@
  *   host: unmap 1; map 1                 the program's calls, by program page
  *
  * Words of a slot line after pages: readonly, logged, private (a guest_memfd behind
- * the slot, whose page N is what guest page N has when private).  A line "dirty"
+ * the slot, whose page N is what guest page N has when private), smm (in the other
+ * address space; not to be logged).  A line "dirty"
  * says how pages are logged: marks (not faults), ring (not bitmap), manual, all
  * (initially set).  "host NAME:" names
  * a thread.
- * What a vCPU may do: read N, write N.  What the host may do, with N or N-M:
- *   unmap (munmap: gone)    map (there again)    discard (MADV_DONTNEED)
- *   age                     zap-all              slot ID gfn G page P pages K
- *   delete ID               move ID G            flush
- *   private, shared (attributes of guest pages)  punch (pages of the guest_memfd)
- *   close (the guest_memfd)
- *   log ID    unlog ID    harvest ID (the log, and copy what it names)
- *   poke (KVM writes guest pages by itself)
- *   look (at guest pages without the lock, as a fault does before it takes it)
+ * What a vCPU may do: read N, write N, smm and rsm (into the other address space, and back).  What
+ * the host may do, with N or N-M: unmap (munmap: gone)    map (there again)    discard
+ * (MADV_DONTNEED) age                     zap-all              slot ID gfn G page P pages K delete
+ * ID [smm]         move ID G            flush private, shared (attributes of guest pages)  punch
+ * (pages of the guest_memfd) close (the guest_memfd) log ID    unlog ID    harvest ID (the log, and
+ * copy what it names) poke (KVM writes guest pages by itself) look (at guest pages without the
+ * lock, as a fault does before it takes it)
  */
 #ifndef KVMU_EXPLORE_SCENARIO_H
 #define KVMU_EXPLORE_SCENARIO_H
@@ -33,9 +32,14 @@
 #define SCENARIO_OPS	 12u
 #define SCENARIO_SLOTS	 4u
 
+/* In a slot's id: of the second address space. */
+#define SCENARIO_SMM_SLOT (1u << 16)
+
 enum scenario_verb {
 	DO_READ,
 	DO_WRITE,
+	DO_SMM,
+	DO_RSM,
 	DO_UNMAP,
 	DO_MAP,
 	DO_DISCARD,

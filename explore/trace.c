@@ -67,7 +67,7 @@ static const char *place(const char *text)
 static void say_entry(char *text, const char *verb, const void *at, u64 before, u64 after)
 {
 	char place[64], old[48], new[48];
-	unsigned int level = entry_place(&traced->pgt, at, place, sizeof(place));
+	unsigned int level = entry_place(traced, at, place, sizeof(place));
 
 	entry_text(before, level, old, sizeof(old));
 	entry_text(after, level, new, sizeof(new));

@@ -69,7 +69,7 @@ static const struct capability capabilities[] = {
 	{KVM_CAP_EXT_CPUID, ON_BOTH, 1},
 	{KVM_CAP_COALESCED_MMIO, ON_BOTH, KVM_COALESCED_MMIO_PAGE_OFFSET},
 	{KVM_CAP_COALESCED_PIO, ON_BOTH, 1},
-	{KVM_CAP_NR_MEMSLOTS, ON_BOTH, KVM_USER_MEM_SLOTS},
+	{KVM_CAP_NR_MEMSLOTS, ON_BOTH, KVM_USER_MEM_SLOTS}, /* in each address space */
 	{KVM_CAP_MP_STATE, ON_BOTH, 1},
 	{KVM_CAP_SYNC_MMU, ON_BOTH, 1},
 	{KVM_CAP_DESTROY_MEMORY_REGION_WORKS, ON_BOTH, 1},
@@ -156,6 +156,8 @@ static long check(u64 number, const struct vm *vm)
 {
 	if (number == KVM_CAP_NR_VCPUS)
 		return nr_online_cpus();
+	if (number == KVM_CAP_MULTI_ADDRESS_SPACE)
+		return vm ? kvm_nr_address_spaces(&vm->kvm) : KVM_MAX_NR_ADDRESS_SPACES;
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
 		if (capabilities[i].number == number)
 			return applies(capabilities[i].scope, vm) ? capabilities[i].value : 0;

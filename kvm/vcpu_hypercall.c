@@ -111,7 +111,7 @@ static s64 clock_pairing(struct vcpu *vcpu, const struct hypercall *call)
 	clock_gettime(CLOCK_REALTIME, &now);
 	pairing.sec = now.tv_sec;
 	pairing.nsec = now.tv_nsec;
-	if (kvm_vcpu_write_guest(&vcpu->cpu->vcpu, call->arg[0], &pairing, sizeof(pairing)))
+	if (kvm_vcpu_write_shared(&vcpu->cpu->vcpu, call->arg[0], &pairing, sizeof(pairing)))
 		return -KVM_EFAULT;
 	return 0;
 }

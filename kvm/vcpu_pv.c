@@ -22,7 +22,7 @@
 
 static bool put(struct vcpu *vcpu, gpa_t gpa, const void *buf, u64 bytes)
 {
-	return kvm_vcpu_write_guest(&vcpu->cpu->vcpu, gpa, buf, bytes) == 0;
+	return kvm_vcpu_write_shared(&vcpu->cpu->vcpu, gpa, buf, bytes) == 0;
 }
 
 /*

@@ -7,17 +7,18 @@
 /* Slots change under mmu_lock for writing only, so holding it either way keeps them. */
 static bool age_slots(struct kvm *kvm, hva_t start, hva_t end, struct kvm_pgtable_flush *flush)
 {
-	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
+	struct hva_slot_iter it = kvm_hva_slot_iter(kvm, start, end);
 	const struct kvm_memory_slot *slot;
 	bool young = false;
 
-	while ((slot = slot_index_next(&it))) {
+	while ((slot = kvm_hva_slot_next(&it))) {
+		struct kvm_pgtable *pgt = &kvm->pgt[slot->as_id];
 		struct gfn_range range = kvm_hva_range_in_slot(slot, start, end);
 		u64 bytes = gfn_to_gpa(range.end - range.start);
 		bool here = false;
-		int err = flush ? ept_mkold(&kvm->pgt, gfn_to_gpa(range.start), bytes,
+		int err = flush ? ept_mkold(pgt, gfn_to_gpa(range.start), bytes,
 					    KVM_PGTABLE_WALK_SHARED, &here, flush)
-				: ept_test_young(&kvm->pgt, gfn_to_gpa(range.start), bytes, &here);
+				: ept_test_young(pgt, gfn_to_gpa(range.start), bytes, &here);
 
 		/* Slots are inside what the tables translate, and nothing is allocated. */
 		KVM_BUG_ON(err < 0, kvm);

@@ -248,15 +248,16 @@ static void apply(struct attr_change *change, u64 *entry, struct attr_span span)
 
 static struct kvm_retired begin_change(struct kvm *kvm, gfn_t start, gfn_t end)
 {
-	gfn_t limit = gpa_to_gfn(1ull << kvm->pgt.config.input_bits);
+	gfn_t limit = gpa_to_gfn(1ull << kvm->pgt[0].config.input_bits);
 	struct kvm_retired retired;
 
 	mmu_write_lock(&kvm->mmu_lock);
 	kvm_mmu_invalidate_begin(kvm);
 	kvm_mmu_invalidate_range_add(kvm, start, end);
 	/* What lies beyond the tables has no translation. */
-	if (start < limit && !KVMU_MUTANT(CONVERT_WITHOUT_ZAP))
-		kvm_mmu_zap_and_flush(kvm, start, min_u64(end, limit));
+	for (u32 as_id = 0; as_id < kvm_nr_address_spaces(kvm); as_id++)
+		if (start < limit && !KVMU_MUTANT(CONVERT_WITHOUT_ZAP))
+			kvm_mmu_zap_and_flush(kvm, as_id, start, min_u64(end, limit));
 	retired = kvm_mmu_take_retired(kvm);
 	mmu_write_unlock(&kvm->mmu_lock);
 	return retired;

@@ -52,17 +52,6 @@ void kvm_mark_page_dirty_in_slot(struct kvm *kvm, struct kvm_vcpu *vcpu,
 		kvm_dirty_bitmap_mark(slot->dirty_bitmap, gfn - slot->base_gfn);
 }
 
-void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_vcpu *vcpu, gfn_t gfn)
-{
-	const struct kvm_memory_slot *slot;
-
-	mmu_host_rcu_read_lock();
-	slot = kvm_gfn_to_memslot(kvm, gfn);
-	if (slot)
-		kvm_mark_page_dirty_in_slot(kvm, vcpu, slot, gfn);
-	mmu_host_rcu_read_unlock();
-}
-
 void kvm_vcpu_dirty_mark_set(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
 	const struct kvm_memory_slot *slot;
@@ -121,11 +110,12 @@ static void runs_add_mask(void *ctx, u64 first, u64 mask)
 static void protect_run(struct page_runs *runs)
 {
 	struct kvm *kvm = runs->kvm;
+	struct kvm_pgtable *pgt = &kvm->pgt[runs->slot->as_id];
 	u64 addr = gfn_to_gpa(runs->slot->base_gfn + runs->start);
 	u64 bytes = (runs->end - runs->start) << PAGE_SHIFT;
 	int err = kvm->dirty.method == KVM_DIRTY_BY_MARK
-			  ? ept_mkclean(&kvm->pgt, addr, bytes, 0, &runs->flush)
-			  : ept_wrprotect(&kvm->pgt, addr, bytes, 0, &runs->flush);
+			  ? ept_mkclean(pgt, addr, bytes, 0, &runs->flush)
+			  : ept_wrprotect(pgt, addr, bytes, 0, &runs->flush);
 
 	/* Slots lie inside what the tables translate, and nothing is allocated. */
 	KVM_BUG_ON(err, kvm);
@@ -135,7 +125,7 @@ static void split_run(struct page_runs *runs)
 {
 	gfn_t base = runs->slot->base_gfn;
 
-	kvm_mmu_try_split_huge_pages(runs->kvm, base + runs->start, base + runs->end);
+	kvm_mmu_try_split_huge_pages(runs->kvm, runs->slot, base + runs->start, base + runs->end);
 }
 
 static struct page_runs protecting(struct kvm *kvm, const struct kvm_memory_slot *slot)
@@ -155,9 +145,11 @@ static void flush_runs(const struct page_runs *runs)
 /* slots_lock held. */
 static int find_log(struct kvm *kvm, u32 id, const struct kvm_memory_slot **slot)
 {
-	if (id >= KVM_USER_MEM_SLOTS) /* there is one address space */
+	struct kvm_memory_slot **by_id = kvm_slot_place(kvm, id);
+
+	if (!by_id)
 		return -EINVAL;
-	*slot = kvm->slot_by_id[id];
+	*slot = *by_id;
 	return *slot && (*slot)->dirty_bitmap ? 0 : -ENOENT;
 }
 
@@ -295,9 +287,11 @@ int kvm_clear_dirty_log(struct kvm *kvm, u32 slot_id, u64 first_page, u32 num_pa
 /* What user space says about an entry is checked: it may have written anything there. */
 static bool ring_page(struct kvm *kvm, u32 id, u64 offset, const struct kvm_memory_slot **slot)
 {
-	if (id >= KVM_USER_MEM_SLOTS)
+	struct kvm_memory_slot **by_id = kvm_slot_place(kvm, id);
+
+	if (!by_id)
 		return false;
-	*slot = kvm->slot_by_id[id];
+	*slot = *by_id;
 	return *slot && offset < (*slot)->npages;
 }
 
@@ -392,7 +386,8 @@ static void protect_slot(struct kvm *kvm, const struct kvm_memory_slot *slot)
 	struct page_runs runs = protecting(kvm, slot);
 
 	if (kvm->dirty.eager_split)
-		kvm_mmu_try_split_huge_pages(kvm, slot->base_gfn, slot->base_gfn + slot->npages);
+		kvm_mmu_try_split_huge_pages(kvm, slot, slot->base_gfn,
+					     slot->base_gfn + slot->npages);
 	mmu_write_lock(&kvm->mmu_lock);
 	runs_add(&runs, 0, slot->npages);
 	runs_finish(&runs);

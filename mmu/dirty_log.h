@@ -51,8 +51,6 @@ u32 kvm_dirty_ring_reserved(const struct kvm *kvm);
  */
 void kvm_mark_page_dirty_in_slot(struct kvm *kvm, struct kvm_vcpu *vcpu,
 				 const struct kvm_memory_slot *slot, gfn_t gfn);
-/* The same where the slot is not at hand.  Any context but inside mmu_lock for writing. */
-void kvm_mark_page_dirty(struct kvm *kvm, struct kvm_vcpu *vcpu, gfn_t gfn);
 
 /*
  * The CPU has set the dirty mark of the leaf at @gpa, which it was the first to
@@ -70,7 +68,7 @@ struct kvm_dirty_user {
 /*
  * KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG; on return of either no vCPU can
  * write a page that was cleared without its being logged again.  Take slots_lock,
- * sleep.  -ENXIO (the VM uses rings), -EINVAL (bad slot number or range), -ENOENT
+ * sleep.  -ENXIO (the VM uses rings), -EINVAL (bad address space, slot number or range), -ENOENT
  * (no such slot, or it does not log), -EFAULT (get: nothing is forgotten then).
  */
 int kvm_get_dirty_log(struct kvm *kvm, u32 slot, const struct kvm_dirty_user *user) KVMU_MUST_CHECK;

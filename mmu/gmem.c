@@ -169,8 +169,8 @@ static bool invalidate_begin(struct kvm_gmem *gmem, u64 start, u64 end)
 		found = true;
 		kvm_mmu_invalidate_range_add(kvm, slot->base_gfn + first, slot->base_gfn + last);
 		if (!KVMU_MUTANT(PUNCH_WITHOUT_ZAP))
-			kvm_mmu_zap_gfn_range(kvm, slot->base_gfn + first, slot->base_gfn + last,
-					      &flush);
+			kvm_mmu_zap_gfn_range(kvm, slot->as_id, slot->base_gfn + first,
+					      slot->base_gfn + last, &flush);
 	}
 	if (kvm_pgtable_flush_owed(&flush))
 		kvm_flush_remote_tlbs(kvm);

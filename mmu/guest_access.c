@@ -3,18 +3,34 @@
 #include "mmu/mmu.h"
 
 enum guest_access {
-	GUEST_READ,
+	GUEST_READ = 0,
 	GUEST_WRITE,
 };
 
-static int gfn_to_hva_for(struct kvm *kvm, gfn_t gfn, enum guest_access access, hva_t *hva)
+/* One copy: which memory, and whose ring is told. */
+struct guest_copy {
+	struct kvm *kvm;
+	struct kvm_vcpu *vcpu; /* NULL: nobody's */
+	u32 as_id;
+	enum guest_access access;
+};
+
+static const struct kvm_memory_slot *find_slot(const struct guest_copy *copy, gfn_t gfn)
+{
+	/* Pairs with the publish in publish_set(). */
+	const struct kvm_memslots *slots = atomic_observe(&copy->kvm->memslots[copy->as_id]);
+
+	return slot_index_find(slots->by_gfn, gfn);
+}
+
+static int gfn_to_hva_for(const struct guest_copy *copy, gfn_t gfn, hva_t *hva)
 {
 	const struct kvm_memory_slot *slot;
 	int err = -EFAULT;
 
 	mmu_host_rcu_read_lock();
-	slot = kvm_gfn_to_memslot(kvm, gfn);
-	if (slot && !(access == GUEST_WRITE && (slot->flags & KVM_SLOT_READONLY))) {
+	slot = find_slot(copy, gfn);
+	if (slot && !(copy->access == GUEST_WRITE && (slot->flags & KVM_SLOT_READONLY))) {
 		*hva = kvm_slot_gfn_to_hva(slot, gfn);
 		err = 0;
 	}
@@ -22,32 +38,40 @@ static int gfn_to_hva_for(struct kvm *kvm, gfn_t gfn, enum guest_access access, 
 	return err;
 }
 
-static int access_in_page(struct kvm *kvm, struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, u64 bytes,
-			  enum guest_access access)
+/* Written before marked, also in part; in the slot as it is now, which may log by now. */
+static void mark_written(const struct guest_copy *copy, gfn_t gfn)
+{
+	const struct kvm_memory_slot *slot;
+
+	mmu_host_rcu_read_lock();
+	slot = find_slot(copy, gfn);
+	if (slot && !KVMU_MUTANT(OWN_WRITE_UNLOGGED))
+		kvm_mark_page_dirty_in_slot(copy->kvm, copy->vcpu, slot, gfn);
+	mmu_host_rcu_read_unlock();
+}
+
+static int access_in_page(const struct guest_copy *copy, gpa_t gpa, void *buf, u64 bytes)
 {
 	hva_t hva;
-	int err = gfn_to_hva_for(kvm, gpa_to_gfn(gpa), access, &hva);
+	int err = gfn_to_hva_for(copy, gpa_to_gfn(gpa), &hva);
 
 	if (err)
 		return err;
 	hva += gpa & ~PAGE_MASK;
-	if (access == GUEST_READ)
+	if (copy->access == GUEST_READ)
 		return mmu_host_copy_from_hva(buf, hva, bytes);
 	err = mmu_host_copy_to_hva(hva, buf, bytes);
-	/* Written before marked, also in part; in the slot as it is now, which may log by now. */
-	if (!KVMU_MUTANT(OWN_WRITE_UNLOGGED))
-		kvm_mark_page_dirty(kvm, vcpu, gpa_to_gfn(gpa));
+	mark_written(copy, gpa_to_gfn(gpa));
 	return err;
 }
 
-static int access_guest(struct kvm *kvm, struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, u64 bytes,
-			enum guest_access access)
+static int access_guest(struct guest_copy copy, gpa_t gpa, void *buf, u64 bytes)
 {
 	u8 *at = buf;
 
 	while (bytes) {
 		u64 now = min_u64(bytes, PAGE_SIZE - (gpa & ~PAGE_MASK));
-		int err = access_in_page(kvm, vcpu, gpa, at, now, access);
+		int err = access_in_page(&copy, gpa, at, now);
 
 		if (err)
 			return err;
@@ -58,18 +82,39 @@ static int access_guest(struct kvm *kvm, struct kvm_vcpu *vcpu, gpa_t gpa, void 
 	return 0;
 }
 
+/* Writing only reads the buffer. */
+static int write_guest(struct guest_copy copy, gpa_t gpa, const void *buf, u64 bytes)
+{
+	copy.access = GUEST_WRITE;
+	return access_guest(copy, gpa, (void *)(uintptr_t)buf, bytes);
+}
+
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes)
 {
-	return access_guest(kvm, NULL, gpa, buf, bytes, GUEST_READ);
+	return access_guest((struct guest_copy){.kvm = kvm}, gpa, buf, bytes);
 }
 
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, u64 bytes)
 {
-	/* The buffer is only read in this direction. */
-	return access_guest(kvm, NULL, gpa, (void *)(uintptr_t)buf, bytes, GUEST_WRITE);
+	return write_guest((struct guest_copy){.kvm = kvm}, gpa, buf, bytes);
+}
+
+static struct guest_copy of_vcpu(struct kvm_vcpu *vcpu)
+{
+	return (struct guest_copy){.kvm = vcpu->kvm, .vcpu = vcpu, .as_id = kvm_vcpu_as_id(vcpu)};
+}
+
+int kvm_vcpu_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, u64 bytes)
+{
+	return access_guest(of_vcpu(vcpu), gpa, buf, bytes);
 }
 
 int kvm_vcpu_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *buf, u64 bytes)
 {
-	return access_guest(vcpu->kvm, vcpu, gpa, (void *)(uintptr_t)buf, bytes, GUEST_WRITE);
+	return write_guest(of_vcpu(vcpu), gpa, buf, bytes);
+}
+
+int kvm_vcpu_write_shared(struct kvm_vcpu *vcpu, gpa_t gpa, const void *buf, u64 bytes)
+{
+	return write_guest((struct guest_copy){.kvm = vcpu->kvm, .vcpu = vcpu}, gpa, buf, bytes);
 }

@@ -9,19 +9,21 @@
 #define SPLIT_GFNS (KVM_PGTABLE_CACHE_PAGES / 2 * pages_per_level(PG_LEVEL_2M))
 
 /* Under the lock for reading: faults go on meanwhile. */
-static int split_some(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_cache *cache)
+static int split_some(struct kvm *kvm, u32 as_id, gfn_t start, gfn_t end,
+		      struct kvm_pgtable_cache *cache)
 {
 	int err;
 
 	mmu_read_lock(&kvm->mmu_lock);
 	/* EPT owes no flush for a table that says what the block said. */
-	err = ept_split(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), PG_LEVEL_4K,
+	err = ept_split(&kvm->pgt[as_id], gfn_to_gpa(start), gfn_to_gpa(end - start), PG_LEVEL_4K,
 			KVM_PGTABLE_WALK_SHARED, cache, NULL);
 	mmu_read_unlock(&kvm->mmu_lock);
 	return err;
 }
 
-void kvm_mmu_try_split_huge_pages(struct kvm *kvm, gfn_t start, gfn_t end)
+void kvm_mmu_try_split_huge_pages(struct kvm *kvm, const struct kvm_memory_slot *slot, gfn_t start,
+				  gfn_t end)
 {
 	struct kvm_pgtable_cache cache = {0};
 	int err = 0;
@@ -32,7 +34,7 @@ void kvm_mmu_try_split_huge_pages(struct kvm *kvm, gfn_t start, gfn_t end)
 
 		err = kvm_mmu_fill_table_cache(kvm, &cache);
 		if (!err)
-			err = split_some(kvm, start, stop, &cache);
+			err = split_some(kvm, slot->as_id, start, stop, &cache);
 		start = stop;
 	}
 	table_arena_drain(&kvm->arena, &cache);
@@ -52,13 +54,13 @@ struct recovery {
 };
 
 /* Where the tables end above @gfn today. */
-static enum pg_level table_level(struct kvm *kvm, gfn_t gfn)
+static enum pg_level table_level(struct kvm *kvm, u32 as_id, gfn_t gfn)
 {
 	struct kvm_pgtable_leaf leaf = {.level = PG_LEVEL_NONE};
 	int err;
 
 	mmu_host_rcu_read_lock();
-	err = ept_get_leaf(&kvm->pgt, gfn_to_gpa(gfn), &leaf);
+	err = ept_get_leaf(&kvm->pgt[as_id], gfn_to_gpa(gfn), &leaf);
 	mmu_host_rcu_read_unlock();
 	KVM_BUG_ON(err, kvm);
 	return (enum pg_level)leaf.level;
@@ -77,7 +79,7 @@ static void gather_blocks(struct recovery *r, gfn_t end)
 {
 	r->nr = 0;
 	while (r->next < end && r->nr < RECOVER_BATCH) {
-		enum pg_level level = table_level(r->kvm, r->next);
+		enum pg_level level = table_level(r->kvm, r->slot->as_id, r->next);
 		u64 step = pages_per_level(level == PG_LEVEL_4K ? PG_LEVEL_2M : level);
 
 		if (level == PG_LEVEL_4K && block_is_recoverable(r, r->next))
@@ -94,7 +96,7 @@ static void zap_blocks(const struct recovery *r)
 
 	mmu_write_lock(&r->kvm->mmu_lock);
 	for (u32 i = 0; i < r->nr; i++)
-		kvm_mmu_zap_gfn_range(r->kvm, r->block[i],
+		kvm_mmu_zap_gfn_range(r->kvm, r->slot->as_id, r->block[i],
 				      r->block[i] + pages_per_level(PG_LEVEL_2M), &flush);
 	if (kvm_pgtable_flush_owed(&flush) && !KVMU_MUTANT(RECOVER_WITHOUT_FLUSH))
 		kvm_flush_remote_tlbs(r->kvm);

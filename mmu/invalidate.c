@@ -96,19 +96,19 @@ bool kvm_mmu_invalidate_retry_gfn(const struct kvm *kvm, u64 mmu_seq, gfn_t gfn)
 
 static bool backs_a_slot(struct kvm *kvm, hva_t start, hva_t end)
 {
-	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
+	struct hva_slot_iter it = kvm_hva_slot_iter(kvm, start, end);
 
-	return slot_index_next(&it) != NULL;
+	return kvm_hva_slot_next(&it) != NULL;
 }
 
 /* Open the bracket over every gfn that the hva range backs. */
 static void add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 {
-	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
+	struct hva_slot_iter it = kvm_hva_slot_iter(kvm, start, end);
 	const struct kvm_memory_slot *slot;
 
 	kvm_mmu_invalidate_begin(kvm);
-	while ((slot = slot_index_next(&it))) {
+	while ((slot = kvm_hva_slot_next(&it))) {
 		struct gfn_range range = kvm_hva_range_in_slot(slot, start, end);
 
 		kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
@@ -117,14 +117,14 @@ static void add_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 
 static bool zap_hva_ranges(struct kvm *kvm, hva_t start, hva_t end)
 {
-	struct slot_index_iter it = slot_index_iter(kvm->memslots->by_hva, start, end);
+	struct hva_slot_iter it = kvm_hva_slot_iter(kvm, start, end);
 	struct kvm_pgtable_flush flush = {0};
 	const struct kvm_memory_slot *slot;
 
-	while ((slot = slot_index_next(&it))) {
+	while ((slot = kvm_hva_slot_next(&it))) {
 		struct gfn_range range = kvm_hva_range_in_slot(slot, start, end);
 
-		kvm_mmu_zap_gfn_range(kvm, range.start, range.end, &flush);
+		kvm_mmu_zap_gfn_range(kvm, slot->as_id, range.start, range.end, &flush);
 		if (KVMU_MUTANT(SECOND_SLOT_FORGOTTEN))
 			break;
 	}

@@ -8,14 +8,14 @@
 const struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn)
 {
 	/* Pairs with the publish in publish_set(). */
-	const struct kvm_memslots *slots = atomic_observe(&kvm->memslots);
+	const struct kvm_memslots *slots = atomic_observe(&kvm->memslots[0]);
 
 	return slot_index_find(slots->by_gfn, gfn);
 }
 
 const struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	const struct kvm_memslots *slots = atomic_observe(&vcpu->kvm->memslots);
+	const struct kvm_memslots *slots = kvm_vcpu_memslots(vcpu);
 	const struct kvm_memory_slot *slot = vcpu->last_slot;
 
 	/* Of this generation the slot is still published, so it may be looked at. */
@@ -27,6 +27,43 @@ const struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn
 	if (slot) {
 		vcpu->last_slot = slot;
 		vcpu->last_slot_gen = slots->generation;
+	}
+	return slot;
+}
+
+struct kvm_memory_slot **kvm_slot_place(struct kvm *kvm, u32 number)
+{
+	u32 as_id = number >> 16;
+	u16 id = (u16)number;
+
+	if (as_id >= kvm_nr_address_spaces(kvm) || id >= KVM_USER_MEM_SLOTS)
+		return NULL;
+	return &kvm->slot_by_id[as_id][id];
+}
+
+static struct slot_index_iter slots_in_space(const struct hva_slot_iter *it)
+{
+	return slot_index_iter(it->kvm->memslots[it->as_id]->by_hva, it->start, it->end);
+}
+
+struct hva_slot_iter kvm_hva_slot_iter(const struct kvm *kvm, hva_t start, hva_t end)
+{
+	struct hva_slot_iter it = {.kvm = kvm, .start = start, .end = end};
+
+	it.in_space = slots_in_space(&it);
+	return it;
+}
+
+const struct kvm_memory_slot *kvm_hva_slot_next(struct hva_slot_iter *it)
+{
+	const struct kvm_memory_slot *slot;
+
+	while (!(slot = slot_index_next(&it->in_space))) {
+		if (it->as_id + 1 == KVM_MAX_NR_ADDRESS_SPACES ||
+		    KVMU_MUTANT(ONE_SPACE_INVALIDATED))
+			return NULL;
+		it->as_id++;
+		it->in_space = slots_in_space(it);
 	}
 	return slot;
 }

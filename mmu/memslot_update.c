@@ -29,7 +29,7 @@ static bool region_is_sane(const struct kvm *kvm, const struct kvm_slot_request 
 		return false;
 	if (request->userspace_addr + size > USER_SPACE_END)
 		return false;
-	if (gpa + size > 1ull << kvm->pgt.config.input_bits)
+	if (gpa + size > 1ull << kvm->pgt[0].config.input_bits)
 		return false;
 	return size >> PAGE_SHIFT <= MAX_SLOT_PAGES;
 }
@@ -42,13 +42,11 @@ static u32 allowed_flags(const struct kvm *kvm, u32 flags)
 	return KVM_SLOT_READONLY | KVM_SLOT_LOG_DIRTY;
 }
 
-static bool request_is_sane(const struct kvm *kvm, const struct kvm_slot_request *request)
+static bool request_is_sane(struct kvm *kvm, const struct kvm_slot_request *request)
 {
 	u64 gmem_end = request->gmem_offset + request->memory_size;
 
-	if (request->slot >> 16 != 0) /* one address space */
-		return false;
-	if ((request->slot & 0xffff) >= KVM_USER_MEM_SLOTS)
+	if (!kvm_slot_place(kvm, request->slot))
 		return false;
 	if (request->flags & ~allowed_flags(kvm, request->flags))
 		return false;
@@ -120,6 +118,7 @@ static bool overlaps_another(const struct kvm_memslots *slots, const struct kvm_
 /* One change on its way: from what is published to what will be. */
 struct slot_update {
 	struct kvm *kvm;
+	u32 as_id;
 	struct kvm_memory_slot *old; /* NULL: create */
 	struct kvm_memory_slot *new; /* NULL: delete */
 	struct kvm_memslots *set;
@@ -148,7 +147,7 @@ static u64 pages_of(const struct kvm_memory_slot *slot)
 
 static int build_set(struct slot_update *update)
 {
-	const struct kvm_memslots *before = update->kvm->memslots;
+	const struct kvm_memslots *before = update->kvm->memslots[update->as_id];
 	const u64 generation = before->generation + 1;
 	int err = slot_index_begin(&update->by_gfn, before->by_gfn, generation);
 
@@ -225,7 +224,7 @@ static void lock_between_host_changes(struct kvm *kvm)
 static void publish_set(struct slot_update *update, enum slot_change change)
 {
 	struct kvm *kvm = update->kvm;
-	struct kvm_memslots *before = kvm->memslots;
+	struct kvm_memslots *before = kvm->memslots[update->as_id];
 	const struct kvm_memory_slot *old = update->old;
 	struct kvm_retired retired;
 	bool bracket = old && !(change == SLOT_FLAGS_ONLY && KVMU_MUTANT(FLAGS_WITHOUT_BRACKET));
@@ -236,10 +235,11 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 		kvm_mmu_invalidate_range_add(kvm, old->base_gfn, old->base_gfn + old->npages);
 	}
 	/* Pairs with the observe in kvm_gfn_to_memslot(). */
-	atomic_publish(&kvm->memslots, update->set);
+	atomic_publish(&kvm->memslots[update->as_id], update->set);
 	if (old && change != SLOT_FLAGS_ONLY && !KVMU_MUTANT(SLOT_LEAVES_LEAVES))
-		kvm_mmu_zap_and_flush(kvm, old->base_gfn, old->base_gfn + old->npages);
-	kvm_mmu_mmio_new_generation(kvm, update->set->generation);
+		kvm_mmu_zap_and_flush(kvm, update->as_id, old->base_gfn,
+				      old->base_gfn + old->npages);
+	kvm_mmu_mmio_new_generation(kvm, update->as_id, update->set->generation);
 	retired = kvm_mmu_take_retired(kvm);
 	if (bracket && !(change == SLOT_FLAGS_ONLY && KVMU_MUTANT(BRACKET_LEFT_OPEN)))
 		kvm_mmu_invalidate_end(kvm);
@@ -268,6 +268,7 @@ static struct kvm_memory_slot *make_slot(const struct kvm_memory_slot *old,
 	slot->userspace_addr = request->userspace_addr;
 	slot->flags = request->flags;
 	slot->id = (u16)request->slot;
+	slot->as_id = (u16)(request->slot >> 16);
 	return slot;
 }
 
@@ -292,7 +293,8 @@ static int prepare_update(struct slot_update *update, const struct kvm_slot_requ
 		if (kvm_dirty_log_prepare(update->kvm, update->old, update->new))
 			return -ENOMEM;
 		if (change != SLOT_FLAGS_ONLY &&
-		    overlaps_another(update->kvm->memslots, update->new, update->old))
+		    overlaps_another(update->kvm->memslots[update->as_id], update->new,
+				     update->old))
 			return -EEXIST;
 		err = bind_private_memory(update->new, request);
 		if (err)
@@ -305,8 +307,8 @@ static int prepare_update(struct slot_update *update, const struct kvm_slot_requ
 static int apply_change(struct kvm *kvm, const struct kvm_slot_request *request,
 			enum slot_change change)
 {
-	struct kvm_memory_slot **by_id = &kvm->slot_by_id[(u16)request->slot];
-	struct slot_update update = {.kvm = kvm, .old = *by_id};
+	struct kvm_memory_slot **by_id = kvm_slot_place(kvm, request->slot);
+	struct slot_update update = {.kvm = kvm, .as_id = request->slot >> 16, .old = *by_id};
 	u32 old_flags = update.old ? update.old->flags : 0;
 	int err = prepare_update(&update, request, change);
 
@@ -331,7 +333,7 @@ int kvm_set_memory_region(struct kvm *kvm, const struct kvm_slot_request *reques
 	mmu_mutex_lock(&kvm->slots_lock);
 	err = atomic_peek(&kvm->vm_bugged)
 		      ? -EIO
-		      : classify_change(kvm->slot_by_id[(u16)request->slot], request, &change);
+		      : classify_change(*kvm_slot_place(kvm, request->slot), request, &change);
 	if (!err && change != SLOT_NOTHING)
 		err = apply_change(kvm, request, change);
 	mmu_mutex_unlock(&kvm->slots_lock);
@@ -340,27 +342,37 @@ int kvm_set_memory_region(struct kvm *kvm, const struct kvm_slot_request *reques
 
 /* ---- the first set and the last ------------------------------------------------------ */
 
-int kvm_memslots_init(struct kvm *kvm)
+static int init_space(struct kvm *kvm, u32 as_id)
 {
 	struct kvm_memslots *set = mmu_host_alloc(SITE_memslot, sizeof(*set));
 
-	kvm->memslots = set;
-	kvm->slot_by_id =
-		mmu_host_alloc(SITE_memslot, KVM_USER_MEM_SLOTS * sizeof(kvm->slot_by_id[0]));
+	kvm->memslots[as_id] = set;
+	kvm->slot_by_id[as_id] =
+		mmu_host_alloc(SITE_memslot, KVM_USER_MEM_SLOTS * sizeof(kvm->slot_by_id[0][0]));
 	if (set) {
 		/* 0 is "never looked" in a vCPU's caches. */
 		set->generation = 1;
 		set->by_gfn = slot_index_new();
 		set->by_hva = slot_index_new();
 	}
-	if (set && kvm->slot_by_id && set->by_gfn && set->by_hva)
-		return 0;
-	kvm_memslots_destroy(kvm);
-	return -ENOMEM;
+	return set && kvm->slot_by_id[as_id] && set->by_gfn && set->by_hva ? 0 : -ENOMEM;
+}
+
+int kvm_memslots_init(struct kvm *kvm)
+{
+	int err = 0;
+
+	for (u32 as_id = 0; !err && as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++)
+		err = init_space(kvm, as_id);
+	if (err)
+		kvm_memslots_destroy(kvm);
+	return err;
 }
 
 static void free_set(struct kvm_memslots *set)
 {
+	if (!set)
+		return;
 	if (set->by_gfn)
 		slot_index_free(set->by_gfn);
 	if (set->by_hva)
@@ -370,7 +382,7 @@ static void free_set(struct kvm_memslots *set)
 
 static void free_slots(struct kvm_memory_slot **by_id)
 {
-	for (u32 id = 0; id < KVM_USER_MEM_SLOTS; id++) {
+	for (u32 id = 0; by_id && id < KVM_USER_MEM_SLOTS; id++) {
 		if (by_id[id])
 			kvm_dirty_log_finish(by_id[id], NULL);
 		mmu_host_free(by_id[id]);
@@ -380,8 +392,8 @@ static void free_slots(struct kvm_memory_slot **by_id)
 
 void kvm_memslots_destroy(struct kvm *kvm)
 {
-	if (kvm->memslots)
-		free_set(kvm->memslots);
-	if (kvm->slot_by_id)
-		free_slots(kvm->slot_by_id);
+	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++) {
+		free_set(kvm->memslots[as_id]);
+		free_slots(kvm->slot_by_id[as_id]);
+	}
 }

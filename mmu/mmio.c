@@ -22,25 +22,25 @@ static u32 mmio_generation(u64 generation)
 	return (u32)generation;
 }
 
-bool kvm_mmu_mmio_holds(const struct kvm *kvm, const struct kvm_pgtable_leaf *leaf)
+bool kvm_mmu_mmio_holds(const struct kvm_vcpu *vcpu, const struct kvm_pgtable_leaf *leaf)
 {
 	/* Both were true together: a slot that appears later comes after this access. */
-	u32 now = mmio_generation(atomic_observe(&kvm->memslots)->generation);
+	u32 now = mmio_generation(kvm_vcpu_memslots(vcpu)->generation);
 
 	kvmu_trace(kvmmmu, check_mmio_spte, now, leaf->mmio_generation, leaf->pte);
 	return now == leaf->mmio_generation || KVMU_MUTANT(MMIO_OUTLIVES_SLOTS);
 }
 
 /* The largest block around @gfn that no slot reaches into, in levels of the tables. */
-static unsigned int level_without_slot(const struct kvm *kvm, gfn_t gfn)
+static unsigned int level_without_slot(const struct kvm_vcpu *vcpu, gfn_t gfn)
 {
-	unsigned int level = kvm->pgt.levels;
+	const struct kvm_memslots *slots = kvm_vcpu_memslots(vcpu);
+	unsigned int level = kvm_vcpu_pgt(vcpu)->levels;
 
 	for (; level > PG_LEVEL_4K; level--) {
 		u64 pages = pages_per_level((enum pg_level)level);
 		gfn_t first = align_down(gfn, pages);
-		struct slot_index_iter it =
-			slot_index_iter(kvm->memslots->by_gfn, first, first + pages);
+		struct slot_index_iter it = slot_index_iter(slots->by_gfn, first, first + pages);
 
 		if (!slot_index_next(&it))
 			break;
@@ -48,12 +48,12 @@ static unsigned int level_without_slot(const struct kvm *kvm, gfn_t gfn)
 	return level;
 }
 
-static void report_mark(struct kvm *kvm, gfn_t gfn, u32 generation)
+static void report_mark(const struct kvm_vcpu *vcpu, gfn_t gfn, u32 generation)
 {
 	struct kvm_pgtable_leaf leaf;
 
 	if (kvmu_trace_wanted(kvmmmu, mark_mmio_spte) &&
-	    !ept_get_leaf(&kvm->pgt, gfn_to_gpa(gfn), &leaf))
+	    !ept_get_leaf(kvm_vcpu_pgt(vcpu), gfn_to_gpa(gfn), &leaf))
 		kvmu_trace(kvmmmu, mark_mmio_spte, ptr_to_hva(leaf.ptep), gfn, MMIO_ACCESS_ALL,
 			   generation);
 }
@@ -66,16 +66,19 @@ static bool note_mmio(struct kvm_vcpu *vcpu, gfn_t gfn, u64 generation)
 {
 	struct kvm *kvm = vcpu->kvm;
 	u32 noted = mmio_generation(generation);
+	u64 now;
 	int err = -EAGAIN;
 
 	mmu_read_lock(&kvm->mmu_lock);
+	now = kvm_vcpu_memslots(vcpu)->generation;
 	if (KVMU_MUTANT(MMIO_OF_LATER_SLOTS))
-		noted = mmio_generation(kvm->memslots->generation);
-	if ((kvm->memslots->generation == generation || KVMU_MUTANT(MMIO_OF_LATER_SLOTS)) && noted)
-		err = ept_set_mmio(&kvm->pgt, gfn_to_gpa(gfn), noted, level_without_slot(kvm, gfn),
-				   KVM_PGTABLE_WALK_SHARED, &vcpu->table_cache);
+		noted = mmio_generation(now);
+	if ((now == generation || KVMU_MUTANT(MMIO_OF_LATER_SLOTS)) && noted)
+		err = ept_set_mmio(kvm_vcpu_pgt(vcpu), gfn_to_gpa(gfn), noted,
+				   level_without_slot(vcpu, gfn), KVM_PGTABLE_WALK_SHARED,
+				   &vcpu->table_cache);
 	if (!err)
-		report_mark(kvm, gfn, noted);
+		report_mark(vcpu, gfn, noted);
 	mmu_read_unlock(&kvm->mmu_lock);
 	return !err;
 }
@@ -94,12 +97,12 @@ void kvm_mmu_mmio_remember(struct kvm_vcpu *vcpu, gfn_t gfn, u64 generation)
 		kvm_stat_add(&vcpu->stat.pf_mmio_spte_created, 1);
 }
 
-void kvm_mmu_mmio_new_generation(struct kvm *kvm, u64 generation)
+void kvm_mmu_mmio_new_generation(struct kvm *kvm, u32 as_id, u64 generation)
 {
 	if (likely(mmio_generation(generation)) || KVMU_MUTANT(MMIO_NEVER_FORGOTTEN))
 		return;
 	/* Of this generation nothing is noted or believed, of the next ones nothing is there yet.
 	 */
-	kvm_mmu_zap_and_flush(kvm, 0, 1ull << (KVM_MMU_INPUT_BITS - PAGE_SHIFT));
+	kvm_mmu_zap_and_flush(kvm, as_id, 0, 1ull << (KVM_MMU_INPUT_BITS - PAGE_SHIFT));
 	kvm_stat_add(&kvm->stat.zapped_all, 1);
 }

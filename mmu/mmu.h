@@ -21,6 +21,12 @@
 
 /* ---- memslots ---------------------------------------------------------------- */
 
+/*
+ * Address spaces: x86 has a second one for system management mode.  Each has
+ * its slots and its tables; program memory may be in slots of both.
+ */
+#define KVM_MAX_NR_ADDRESS_SPACES 2
+
 #define KVM_MEM_SLOTS_NUM 32767 /* ids 0 .. 32766, as KVM on x86 */
 #ifndef KVM_USER_MEM_SLOTS
 #define KVM_USER_MEM_SLOTS 32764
@@ -56,7 +62,7 @@ static inline bool kvm_slot_dirty_track_enabled(const struct kvm_memory_slot *sl
 	return slot->flags & KVM_SLOT_LOG_DIRTY;
 }
 
-/* An immutable set; published by pointer, freed after a grace period. */
+/* An immutable set, of one address space; published by pointer, freed after a grace period. */
 struct kvm_memslots {
 	u64 generation;
 	u64 npages; /* of all slots together */
@@ -93,18 +99,23 @@ struct kvm {
 	struct mmu_rwlock mmu_lock;
 	struct mmu_mutex slots_lock;
 
-	struct kvm_memslots *memslots;	     /* RCU */
-	struct kvm_memory_slot **slot_by_id; /* KVM_USER_MEM_SLOTS of them (slots_lock) */
+	/* By address space. */
+	struct kvm_memslots *memslots[KVM_MAX_NR_ADDRESS_SPACES]; /* RCU */
+	/* KVM_USER_MEM_SLOTS of them (slots_lock) */
+	struct kvm_memory_slot **slot_by_id[KVM_MAX_NR_ADDRESS_SPACES];
 
-	/* Invalidation; written under mmu_lock for writing, mails: retry by gfn. */
+	/*
+	 * Invalidation; written under mmu_lock for writing, mails: retry by gfn.
+	 * One range for all address spaces: a fault in another may retry in vain.
+	 */
 	s64 mmu_invalidate_in_progress;
 	u64 mmu_invalidate_seq;
 	gfn_t mmu_invalidate_range_start;
 	gfn_t mmu_invalidate_range_end;
 	u32 active_hva_changes; /* begun and not ended; a memslot change waits for 0 (mmu_lock) */
 
-	struct kvm_pgtable pgt;	    /* second stage: EPT */
-	u64 root_epoch;		    /* an older root is obsolete */
+	struct kvm_pgtable pgt[KVM_MAX_NR_ADDRESS_SPACES]; /* second stage: EPT */
+	u64 root_epoch;		    /* of all trees together: an older root is obsolete */
 	struct kvm_retired retired; /* unlinked, waiting for flush and grace period (mmu_lock) */
 	struct table_arena arena;
 	u64 table_pages_max; /* 0: no limit asked for */
@@ -139,8 +150,14 @@ enum kvm_vcpu_request {
 typedef enum kvm_ret_pf (*kvm_mmu_page_fault_fn)(struct kvm_vcpu *vcpu,
 						 struct kvm_page_fault *fault);
 
+/* What the tables under a root are for. */
+struct kvm_mmu_page_role {
+	bool smm; /* the CPU is in system management mode: the second address space */
+};
+
 struct kvm_mmu {
 	kvm_mmu_page_fault_fn page_fault;
+	struct kvm_mmu_page_role root_role;
 	u64 root_epoch;
 	kvm_pte_t *root; /* what the CPU walks: EPT root, root_level levels */
 	u8 root_level;
@@ -193,6 +210,19 @@ struct kvm_vcpu {
 	struct kvm_vcpu_stat stat;
 };
 
+/* How many address spaces a VM has: private memory and system management mode exclude each other.
+ */
+static inline u32 kvm_nr_address_spaces(const struct kvm *kvm)
+{
+	return kvm->has_private_mem ? 1 : KVM_MAX_NR_ADDRESS_SPACES;
+}
+
+/* The address space that @vcpu accesses now; its own thread. */
+static inline u32 kvm_vcpu_as_id(const struct kvm_vcpu *vcpu)
+{
+	return vcpu->mmu->root_role.smm;
+}
+
 #define kvm_for_each_vcpu(i, vcpu, kvm)                                      \
 	for ((i) = 0; (i) < atomic_observe(&(kvm)->nr_vcpus) &&              \
 		      ((vcpu) = atomic_observe(&(kvm)->vcpus[(i)])) != NULL; \
@@ -226,9 +256,12 @@ void kvm_vm_bugged(struct kvm *kvm);
  */
 int kvm_set_memory_region(struct kvm *kvm, const struct kvm_slot_request *request) KVMU_MUST_CHECK;
 
-/* In a read-side section or under slots_lock/mmu_lock; NULL: no slot there. */
+/*
+ * In the first address space.  In a read-side section or under
+ * slots_lock/mmu_lock; NULL: no slot there.
+ */
 const struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn);
-/* The same for a vCPU's own thread, which looks where it looked last time first. */
+/* In the vCPU's, for its own thread, which looks where it looked last time first. */
 const struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn_t gfn);
 
 static inline hva_t kvm_slot_gfn_to_hva(const struct kvm_memory_slot *slot, gfn_t gfn)
@@ -237,15 +270,19 @@ static inline hva_t kvm_slot_gfn_to_hva(const struct kvm_memory_slot *slot, gfn_
 }
 
 /*
- * Copy between guest-physical memory and @buf as KVM itself would (through the
- * slots, not through any vCPU's TLB).  -EFAULT where no slot is or the host
- * refuses.  May sleep.
+ * Copy between guest-physical memory of the first address space and @buf as KVM
+ * itself would (through the slots, not through any vCPU's TLB).  -EFAULT where no
+ * slot is or the host refuses.  May sleep.
  */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes) KVMU_MUST_CHECK;
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, u64 bytes) KVMU_MUST_CHECK;
-/* The same for a vCPU's own thread: in its ring is where the page is logged. */
+/* The same in the address space of the vCPU, by its own thread: what is written is in its ring. */
+int kvm_vcpu_read_guest(struct kvm_vcpu *vcpu, gpa_t gpa, void *buf, u64 bytes) KVMU_MUST_CHECK;
 int kvm_vcpu_write_guest(struct kvm_vcpu *vcpu, gpa_t gpa, const void *buf,
 			 u64 bytes) KVMU_MUST_CHECK;
+/* In the first address space all the same, where what vCPUs share with the host lies. */
+int kvm_vcpu_write_shared(struct kvm_vcpu *vcpu, gpa_t gpa, const void *buf,
+			  u64 bytes) KVMU_MUST_CHECK;
 
 /* ---- invalidation --------------------------------------------------------------- */
 
@@ -284,18 +321,26 @@ void kvm_mmu_hva_change_end(struct kvm *kvm, hva_t start, hva_t end);
 bool kvm_mmu_age_hva(struct kvm *kvm, hva_t start, hva_t end);
 bool kvm_mmu_test_age_hva(struct kvm *kvm, hva_t start, hva_t end);
 
-/* Remove all leaves of [start, end) gfn; mmu_lock for writing. Flush is the caller's. */
-void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end,
+/*
+ * Remove all leaves of [start, end) gfn in address space @as_id; mmu_lock for
+ * writing.  Flush is the caller's.
+ */
+void kvm_mmu_zap_gfn_range(struct kvm *kvm, u32 as_id, gfn_t start, gfn_t end,
 			   struct kvm_pgtable_flush *flush);
 
 /*
  * Remove every leaf at a price that does not depend on how many there are: the
- * VM gets an empty tree, and the old one is freed when no vCPU and no look-up
- * uses it.  Takes mmu_lock, waits for a grace period.  0, -ENOMEM.
+ * VM gets empty trees, and the old ones are freed when no vCPU and no look-up
+ * uses them.  Takes mmu_lock, waits for a grace period.  0, -ENOMEM.
  */
 int kvm_mmu_zap_all_fast(struct kvm *kvm) KVMU_MUST_CHECK;
 /* vCPU thread, outside guest mode, at each TLB flush: walk the tree that holds now. */
 void kvm_mmu_reload(struct kvm_vcpu *vcpu);
+/*
+ * vCPU thread, outside guest mode: enter or leave system management mode, and so
+ * walk the other tree.  Translations of the one before are the caller's to drop.
+ */
+void kvm_mmu_set_smm(struct kvm_vcpu *vcpu, bool smm);
 
 /*
  * KVM_SET_NR_MMU_PAGES: when more than @pages table pages (from

@@ -30,7 +30,7 @@ static bool snapshot_slot(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 
 	mmu_host_rcu_read_lock();
 	/* First: what is not in later slots need not be missing in these, nor be noted of them. */
-	fault->slots_generation = atomic_observe(&vcpu->kvm->memslots)->generation;
+	fault->slots_generation = kvm_vcpu_memslots(vcpu)->generation;
 	slot = kvm_vcpu_gfn_to_memslot(vcpu, fault->gfn);
 	fault->slot = slot;
 	if (slot) {
@@ -46,12 +46,12 @@ static bool writes_to_rom(const struct kvm_page_fault *fault)
 	return fault->write && (fault->slot_flags & KVM_SLOT_READONLY);
 }
 
-static u64 memslot_generation(struct kvm *kvm)
+static u64 memslot_generation(const struct kvm_vcpu *vcpu)
 {
 	u64 generation;
 
 	mmu_host_rcu_read_lock();
-	generation = atomic_observe(&kvm->memslots)->generation;
+	generation = kvm_vcpu_memslots(vcpu)->generation;
 	mmu_host_rcu_read_unlock();
 	return generation;
 }
@@ -121,7 +121,7 @@ static enum kvm_ret_pf fast_fix_write(struct kvm_vcpu *vcpu, const struct kvm_pa
 	if (KVMU_MUTANT(LOG_BEFORE_LEAF))
 		kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, slot, fault->gfn);
 	err = ept_relax_leaf(
-		&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), leaf,
+		kvm_vcpu_pgt(vcpu), gfn_to_gpa(fault->gfn), leaf,
 		KVM_PGTABLE_PROT_W | KVM_PGTABLE_PROT_ACCESSED | KVM_PGTABLE_PROT_DIRTY, NULL);
 	if (err)
 		return RET_PF_RETRY; /* somebody else changed it */
@@ -168,8 +168,8 @@ static enum kvm_ret_pf handle_mmio_page_fault(const struct kvm_page_fault *fault
 /* The vCPU asked for this gfn before, and no slot has come or gone since. */
 static bool is_cached_mmio(struct kvm_vcpu *vcpu, const struct kvm_page_fault *fault)
 {
-	return vcpu->mmio_gfn == fault->gfn && (vcpu->mmio_gen == memslot_generation(vcpu->kvm) ||
-						KVMU_MUTANT(MMIO_OUTLIVES_SLOTS));
+	return vcpu->mmio_gfn == fault->gfn &&
+	       (vcpu->mmio_gen == memslot_generation(vcpu) || KVMU_MUTANT(MMIO_OUTLIVES_SLOTS));
 }
 
 /* Lock-free: an access to where no memory is known to be, or one that a leaf can serve. */
@@ -185,13 +185,12 @@ static enum kvm_ret_pf ask_tables(struct kvm_vcpu *vcpu, struct kvm_page_fault *
 		return handle_mmio_page_fault(fault);
 	mmu_host_rcu_read_lock();
 	/* Beyond what the tables can translate no slot can be either. */
-	if (!ept_get_leaf(&vcpu->kvm->pgt, gfn_to_gpa(fault->gfn), &leaf)) {
+	if (!ept_get_leaf(kvm_vcpu_pgt(vcpu), gfn_to_gpa(fault->gfn), &leaf)) {
 		fault->walk_level = (enum pg_level)leaf.level;
 		if (leaf.present) {
 			fault->goal_level = fault->walk_level;
 			ret = fast_page_fault(vcpu, fault, &leaf);
-		} else if (leaf.mmio && !fault->is_private &&
-			   kvm_mmu_mmio_holds(vcpu->kvm, &leaf)) {
+		} else if (leaf.mmio && !fault->is_private && kvm_mmu_mmio_holds(vcpu, &leaf)) {
 			ret = handle_mmio_page_fault(fault);
 		}
 	}
@@ -434,7 +433,7 @@ static enum kvm_ret_pf map_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *f
 	enum kvm_ret_pf ret;
 
 	kvmu_trace(kvmmmu, kvm_mmu_spte_requested, fault->gfn, fault->pfn, fault->req_level);
-	ret = map_outcome(vcpu, fault, &map, ept_map(&vcpu->kvm->pgt, &map));
+	ret = map_outcome(vcpu, fault, &map, ept_map(kvm_vcpu_pgt(vcpu), &map));
 	/* The slot is still that one: changing it moves the sequence. */
 	if (ret == RET_PF_FIXED && fault->map_writable && !KVMU_MUTANT(LOG_AFTER_UNLOCK))
 		kvm_mark_page_dirty_in_slot(vcpu->kvm, vcpu, fault->slot, fault->gfn);

@@ -77,19 +77,26 @@ static void ops_free_root(void *ctx, void *root, size_t bytes)
 
 static void ops_entry_changed(void *ctx, u64 addr, u8 level, kvm_pte_t old, kvm_pte_t new)
 {
-	const u64 as_id = 0; /* one tree for all */
-
 	(void)ctx;
-	kvmu_trace(kvmmmu, kvm_tdp_mmu_spte_changed, as_id, gpa_to_gfn(addr), level, old, new);
+	kvmu_trace(kvmmmu, kvm_tdp_mmu_spte_changed, 0, gpa_to_gfn(addr), level, old, new);
 }
 
-static const struct kvm_pgtable_ops table_ops = {
-	.alloc_table = ops_alloc_table,
-	.free_table = ops_free_table,
-	.retire_table = ops_retire_table,
-	.alloc_root = ops_alloc_root,
-	.free_root = ops_free_root,
-	.entry_changed = ops_entry_changed,
+static void ops_smm_entry_changed(void *ctx, u64 addr, u8 level, kvm_pte_t old, kvm_pte_t new)
+{
+	(void)ctx;
+	kvmu_trace(kvmmmu, kvm_tdp_mmu_spte_changed, 1, gpa_to_gfn(addr), level, old, new);
+}
+
+/* The trees differ in the name that a trace gives them. */
+#define TABLE_OPS(changed)                                                      \
+	{                                                                       \
+		.alloc_table = ops_alloc_table, .free_table = ops_free_table,   \
+		.retire_table = ops_retire_table, .alloc_root = ops_alloc_root, \
+		.free_root = ops_free_root, .entry_changed = (changed),         \
+	}
+static const struct kvm_pgtable_ops table_ops[KVM_MAX_NR_ADDRESS_SPACES] = {
+	TABLE_OPS(ops_entry_changed),
+	TABLE_OPS(ops_smm_entry_changed),
 };
 
 struct kvm_retired kvm_mmu_take_retired(struct kvm *kvm)
@@ -111,22 +118,41 @@ void kvm_mmu_free_retired(struct kvm *kvm, struct kvm_retired retired)
 
 /* ---- the VM ------------------------------------------------------------------------ */
 
-static int init_tables(struct kvm *kvm)
+static int init_tree(struct kvm *kvm, u32 as_id)
 {
 	const struct kvm_pgtable_config config = {
 		.input_bits = KVM_MMU_INPUT_BITS,
 		.accessed_dirty = true,
 		.watched = &kvmmmu_kvm_tdp_mmu_spte_changed_semaphore,
 		.ctx = kvm,
-		.ops = &table_ops,
+		.ops = &table_ops[as_id],
 	};
+
+	return ept_init(&kvm->pgt[as_id], &config);
+}
+
+/* The first @nr of them. */
+static void destroy_trees(struct kvm *kvm, u32 nr)
+{
+	while (nr--)
+		ept_destroy(&kvm->pgt[nr]);
+}
+
+static int init_tables(struct kvm *kvm)
+{
 	int err = table_arena_init(&kvm->arena, &table_source, PAGE_SHIFT);
+	u32 as_id = 0;
 
 	if (err)
 		return err;
-	err = ept_init(&kvm->pgt, &config);
-	if (err)
+	while (!err && as_id < KVM_MAX_NR_ADDRESS_SPACES) {
+		err = init_tree(kvm, as_id);
+		as_id += !err;
+	}
+	if (err) {
+		destroy_trees(kvm, as_id);
 		table_arena_destroy(&kvm->arena);
+	}
 	return err;
 }
 
@@ -152,8 +178,9 @@ int kvm_mmu_init_vm(struct kvm *kvm)
 void kvm_mmu_uninit_vm(struct kvm *kvm)
 {
 	/* Each table page reached once, each count exact: after all that has happened to them. */
-	kvmu_assert(ept_check(&kvm->pgt) == 0);
-	ept_destroy(&kvm->pgt);
+	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++)
+		kvmu_assert(ept_check(&kvm->pgt[as_id]) == 0);
+	destroy_trees(kvm, KVM_MAX_NR_ADDRESS_SPACES);
 	kvm_attributes_destroy(kvm);
 	table_arena_free_list(&kvm->arena, &kvm->retired.first);
 	table_arena_destroy(&kvm->arena);
@@ -178,7 +205,7 @@ static void init_vcpu_mmu(const struct kvm *kvm, struct kvm_vcpu *vcpu)
 {
 	vcpu->root_mmu = (struct kvm_mmu){
 		.page_fault = kvm_tdp_page_fault,
-		.root_level = kvm->pgt.levels,
+		.root_level = kvm->pgt[0].levels,
 	};
 	vcpu->mmu = &vcpu->root_mmu;
 }

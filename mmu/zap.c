@@ -15,9 +15,10 @@
  * mapped.  Where no table page can be had for that, the whole block goes: what
  * must go may not stay, and what need not go is faulted in again.
  */
-static int unmap_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_flush *flush)
+static int unmap_range(struct kvm_pgtable *pgt, gfn_t start, gfn_t end,
+		       struct kvm_pgtable_flush *flush)
 {
-	int err = ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
+	int err = ept_unmap(pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
 
 	if (likely(err != -ENOMEM))
 		return err;
@@ -25,24 +26,25 @@ static int unmap_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtab
 		return 0;
 	start = align_down(start, WIDEST_LEAF_PAGES);
 	end = align_up(end, WIDEST_LEAF_PAGES);
-	return ept_unmap(&kvm->pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
+	return ept_unmap(pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
 }
 
-void kvm_mmu_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end, struct kvm_pgtable_flush *flush)
+void kvm_mmu_zap_gfn_range(struct kvm *kvm, u32 as_id, gfn_t start, gfn_t end,
+			   struct kvm_pgtable_flush *flush)
 {
 	u64 before = flush->entries;
 
 	kvmu_assert(mmu_rwlock_held_write(&kvm->mmu_lock));
 	/* Ranges come from slots, which were checked. */
-	KVM_BUG_ON(unmap_range(kvm, start, end, flush), kvm);
+	KVM_BUG_ON(unmap_range(&kvm->pgt[as_id], start, end, flush), kvm);
 	kvm_stat_add(&kvm->stat.invalidated_leaves, flush->entries - before);
 }
 
-void kvm_mmu_zap_and_flush(struct kvm *kvm, gfn_t start, gfn_t end)
+void kvm_mmu_zap_and_flush(struct kvm *kvm, u32 as_id, gfn_t start, gfn_t end)
 {
 	struct kvm_pgtable_flush flush = {0};
 
-	kvm_mmu_zap_gfn_range(kvm, start, end, &flush);
+	kvm_mmu_zap_gfn_range(kvm, as_id, start, end, &flush);
 	if (kvm_pgtable_flush_owed(&flush))
 		kvm_flush_remote_tlbs(kvm);
 }
@@ -57,14 +59,45 @@ void kvm_mmu_reload(struct kvm_vcpu *vcpu)
 	 * requested.  Pairs with the publish in kvm_mmu_zap_all_fast().
 	 */
 	vcpu->mmu->root_epoch = atomic_observe(&vcpu->kvm->root_epoch);
-	vcpu->mmu->root = atomic_observe(&vcpu->kvm->pgt.root);
+	vcpu->mmu->root = atomic_observe(&kvm_vcpu_pgt(vcpu)->root);
+}
+
+void kvm_mmu_set_smm(struct kvm_vcpu *vcpu, bool smm)
+{
+	vcpu->mmu->root_role.smm = smm;
+	/* Generations count in each address space for itself. */
+	vcpu->mmio_gen = 0;
+	vcpu->last_slot_gen = 0;
+	if (!KVMU_MUTANT(ROOT_OUTLIVES_SMM))
+		kvm_mmu_reload(vcpu);
+}
+
+/* The first @nr of them. */
+static void destroy_others(struct kvm_pgtable *other, u32 nr)
+{
+	while (nr--)
+		ept_destroy(&other[nr]);
+}
+
+/* An empty tree for each address space. */
+static int init_others(const struct kvm *kvm, struct kvm_pgtable *other)
+{
+	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++) {
+		int err = ept_init(&other[as_id], &kvm->pgt[as_id].config);
+
+		if (err) {
+			destroy_others(other, as_id);
+			return err;
+		}
+	}
+	return 0;
 }
 
 int kvm_mmu_zap_all_fast(struct kvm *kvm)
 {
+	struct kvm_pgtable other[KVM_MAX_NR_ADDRESS_SPACES];
 	struct kvm_retired retired;
-	struct kvm_pgtable other;
-	int err = ept_init(&other, &kvm->pgt.config);
+	int err = init_others(kvm, other);
 
 	if (err)
 		return err;
@@ -72,8 +105,9 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 		mmu_read_lock(&kvm->mmu_lock);
 	else
 		mmu_write_lock(&kvm->mmu_lock);
-	ept_swap_roots(&kvm->pgt, &other);
-	/* The root first: pairs with kvm_mmu_reload(). */
+	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++)
+		ept_swap_roots(&kvm->pgt[as_id], &other[as_id]);
+	/* The roots first: pairs with kvm_mmu_reload(). */
 	atomic_publish(&kvm->root_epoch, kvm->root_epoch + 1);
 	if (!KVMU_MUTANT(ZAP_ALL_WITHOUT_FLUSH))
 		kvm_flush_remote_tlbs(kvm);
@@ -90,7 +124,7 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 		kvm_mmu_free_retired(kvm, retired);
 	else
 		mmu_host_synchronize_rcu();
-	ept_destroy(&other);
+	destroy_others(other, KVM_MAX_NR_ADDRESS_SPACES);
 	return 0;
 }
 
@@ -126,7 +160,8 @@ u64 kvm_mmu_table_limit(const struct kvm *kvm)
 	if (pages)
 		return pages;
 	mmu_host_rcu_read_lock();
-	pages = atomic_observe(&kvm->memslots)->npages / 50;
+	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++)
+		pages += atomic_observe(&kvm->memslots[as_id])->npages;
 	mmu_host_rcu_read_unlock();
-	return max_u64(pages, KVM_MIN_TABLE_PAGES);
+	return max_u64(pages / 50, KVM_MIN_TABLE_PAGES);
 }

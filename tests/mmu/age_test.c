@@ -52,7 +52,7 @@ static void what_the_mmu_marks_is_seen(void **state)
 
 	assert_true(kvm_mmu_age_hva(&vm->kvm, page2, page2 + PAGE_SIZE));
 	assert_false(kvm_mmu_test_age_hva(&vm->kvm, page2, page2 + PAGE_SIZE));
-	assert_int_equal(ept_mkyoung(&vm->kvm.pgt, TEST_GPA + 2 * PAGE_SIZE, 0), 0);
+	assert_int_equal(ept_mkyoung(&vm->kvm.pgt[0], TEST_GPA + 2 * PAGE_SIZE, 0), 0);
 	assert_true(kvm_mmu_test_age_hva(&vm->kvm, page2, page2 + PAGE_SIZE));
 }
 

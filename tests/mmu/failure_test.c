@@ -155,7 +155,7 @@ static int step_change(struct life *l)
 	kvm_mmu_hva_change_begin(&l->kvm, page, page + PAGE_SIZE);
 	kvm_mmu_hva_change_end(&l->kvm, page, page + PAGE_SIZE);
 	assert_false(l->kvm.vm_bugged);
-	assert_int_equal(ept_get_leaf(&l->kvm.pgt, TEST_GPA + 5 * PAGE_SIZE, &leaf), 0);
+	assert_int_equal(ept_get_leaf(&l->kvm.pgt[0], TEST_GPA + 5 * PAGE_SIZE, &leaf), 0);
 	assert_false(leaf.present);
 	return 0;
 }
@@ -249,7 +249,7 @@ static const struct step {
 
 static void end_life(struct life *l)
 {
-	assert_int_equal(ept_check(&l->kvm.pgt), 0);
+	assert_int_equal(ept_check(&l->kvm.pgt[0]), 0);
 	if (l->gmem)
 		kvm_gmem_release(l->gmem);
 	kvm_mmu_destroy_vcpu(&l->vcpu);

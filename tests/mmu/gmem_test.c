@@ -103,7 +103,7 @@ static void bad_requests_change_nothing(void **state)
 
 	assert_int_equal(test_set_slot(p->vm, 0, 0, 0, 0, NULL), 0);
 	assert_int_equal(private_set_slot(p, 0, TEST_GPA, TEST_BYTES / 2, p->gmem, 0), 0);
-	before = p->vm->kvm.memslots;
+	before = p->vm->kvm.memslots[0];
 	for (size_t i = 0; i < ARRAY_SIZE(bad_requests); i++) {
 		int err = request(p, &bad_requests[i], p->gmem);
 
@@ -118,7 +118,7 @@ static void bad_requests_change_nothing(void **state)
 						       .flags = KVM_SLOT_GUEST_MEMFD},
 				 p->gmem),
 			 -EINVAL);
-	assert_ptr_equal(p->vm->kvm.memslots, before);
+	assert_ptr_equal(p->vm->kvm.memslots[0], before);
 	assert_int_equal(p->gmem->nr_bound, 1);
 }
 
@@ -171,7 +171,7 @@ static void many_bindings_in_any_order(void **state)
 		for (u32 i = 0; i < BINDINGS; i++) {
 			u32 id = i * 11 % BINDINGS;
 
-			assert_ptr_equal(p->gmem->bound[i], p->vm->kvm.slot_by_id[i]);
+			assert_ptr_equal(p->gmem->bound[i], p->vm->kvm.slot_by_id[0][i]);
 			assert_int_equal(private_set_slot(p, BINDINGS, 16 * TEST_GPA, PAGE_SIZE,
 							  p->gmem, id * PAGE_SIZE),
 					 -EINVAL);
@@ -313,7 +313,7 @@ static void released_file_leaves_nothing(void **state)
 	assert_int_equal(p->vm->kvm.stat.invalidated_leaves, 3);
 	for (u64 page = 0; page < 3; page++)
 		assert_false(test_leaf(p->vm, TEST_GPA + page * PAGE_SIZE).present);
-	assert_null(p->vm->kvm.slot_by_id[0]->gmem);
+	assert_null(p->vm->kvm.slot_by_id[0][0]->gmem);
 	assert_int_equal(mincore(where, PAGE_SIZE, &here), -1);
 	assert_int_equal(errno, ENOMEM);
 }
@@ -322,7 +322,7 @@ static void released_file_leaves_nothing(void **state)
 static void ending_file_is_not_revived(void **state)
 {
 	struct private_vm *p = *state;
-	const struct kvm_memory_slot *slot = p->vm->kvm.slot_by_id[0];
+	const struct kvm_memory_slot *slot = p->vm->kvm.slot_by_id[0][0];
 
 	assert_ptr_equal(kvm_gmem_get_file(slot), p->gmem);
 	kvm_gmem_put(p->gmem);
@@ -376,7 +376,7 @@ static void without_memory_nothing_changes(void **state)
 		fail_after = -1;
 		assert_true(err == 0 || err == -ENOMEM);
 		assert_int_equal(other->nr_bound, err ? 0 : 1);
-		assert_int_equal(p->vm->kvm.memslots->nr, err ? 1 : 2);
+		assert_int_equal(p->vm->kvm.memslots[0]->nr, err ? 1 : 2);
 		assert_in_range(n, 0, 30);
 	}
 	kvm_gmem_release(other);

@@ -37,7 +37,7 @@ static const struct bad_slot bad_slots[] = {
 	{"kernel hva", 1, 0, 0x1000, 0x1000, 1ull << 47, -EINVAL},
 	{"beyond the guest's physical addresses", 1, 0, 1ull << 48, 0x1000, HVA, -EINVAL},
 	{"id too big", KVM_USER_MEM_SLOTS, 0, 0x1000, 0x1000, HVA, -EINVAL},
-	{"second address space", 1u << 16, 0, 0x1000, 0x1000, HVA, -EINVAL},
+	{"third address space", 2u << 16, 0, 0x1000, 0x1000, HVA, -EINVAL},
 	{"unknown flag", 1, 1u << 5, 0x1000, 0x1000, HVA, -EINVAL},
 	{"too many pages", 1, 0, 0, 1ull << 43, HVA, -EINVAL},
 	{"delete what is not there", 1, 0, 0x1000, 0, HVA, -EINVAL},
@@ -52,7 +52,7 @@ static const struct bad_slot bad_slots[] = {
 static void bad_requests_change_nothing(void **state)
 {
 	struct test_vm *vm = *state;
-	const struct kvm_memslots *before = vm->kvm.memslots;
+	const struct kvm_memslots *before = vm->kvm.memslots[0];
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad_slots); i++) {
 		const struct bad_slot *bad = &bad_slots[i];
@@ -62,7 +62,7 @@ static void bad_requests_change_nothing(void **state)
 
 		if (err != bad->err)
 			fail_msg("%s: %d instead of %d", bad->why, err, bad->err);
-		assert_ptr_equal(vm->kvm.memslots, before);
+		assert_ptr_equal(vm->kvm.memslots[0], before);
 	}
 }
 
@@ -117,7 +117,7 @@ static void create_ends_cached_mmio(void **state)
 static const struct kvm_memory_slot *scan(const struct kvm *kvm, gfn_t gfn)
 {
 	for (u32 id = 0; id < KVM_USER_MEM_SLOTS; id++) {
-		const struct kvm_memory_slot *slot = kvm->slot_by_id[id];
+		const struct kvm_memory_slot *slot = kvm->slot_by_id[0][id];
 
 		if (slot && gfn - slot->base_gfn < slot->npages)
 			return slot;
@@ -158,7 +158,7 @@ static void as_many_slots_as_kvm_allows(void **state)
 					       vm->memory + (i % 16) * PAGE_SIZE),
 				 0);
 	}
-	assert_int_equal(vm->kvm.memslots->nr, KVM_USER_MEM_SLOTS);
+	assert_int_equal(vm->kvm.memslots[0]->nr, KVM_USER_MEM_SLOTS);
 	for (u32 i = 1; i < KVM_USER_MEM_SLOTS; i++) {
 		u64 page = (u64)i * 7919 % KVM_USER_MEM_SLOTS * 2;
 		gfn_t gfn = gpa_to_gfn(base) + page;
@@ -168,8 +168,8 @@ static void as_many_slots_as_kvm_allows(void **state)
 	}
 	for (u32 i = 1; i < KVM_USER_MEM_SLOTS; i++)
 		assert_int_equal(test_set_slot(vm, i, 0, 0, 0, NULL), 0);
-	assert_int_equal(vm->kvm.memslots->by_gfn->nr, 1);
-	assert_int_equal(vm->kvm.memslots->by_hva->nr, 1);
+	assert_int_equal(vm->kvm.memslots[0]->by_gfn->nr, 1);
+	assert_int_equal(vm->kvm.memslots[0]->by_hva->nr, 1);
 }
 
 int main(void)

@@ -26,7 +26,7 @@ static int teardown(void **state)
 {
 	struct test_vm *vm = *state;
 
-	assert_int_equal(ept_check(&vm->kvm.pgt), 0);
+	assert_int_equal(ept_check(&vm->kvm.pgt[0]), 0);
 	test_vm_free(vm);
 	return 0;
 }
@@ -71,7 +71,7 @@ static void another_vcpu_believes_it(void **state)
 	leaf = test_leaf(vm, DEVICE);
 	assert_false(leaf.present);
 	assert_true(leaf.mmio);
-	assert_int_equal(leaf.mmio_generation, vm->kvm.memslots->generation);
+	assert_int_equal(leaf.mmio_generation, vm->kvm.memslots[0]->generation);
 	assert_int_equal(fault_of(vm, 1, DEVICE), KVM_MMU_EMULATE);
 	/* It has neither looked for a slot nor noted anything. */
 	assert_int_equal(vm->vcpu[1].mmio_gen, 0);
@@ -130,7 +130,7 @@ static void a_slot_that_comes_ends_it(void **state)
 static void a_note_of_older_slots_is_not_made(void **state)
 {
 	struct test_vm *vm = *state;
-	u64 generation = vm->kvm.memslots->generation;
+	u64 generation = vm->kvm.memslots[0]->generation;
 
 	put_slot(vm, ANOTHER, DEVICE, 1);
 	kvm_mmu_mmio_remember(&vm->vcpu[0], gpa_to_gfn(DEVICE), generation);
@@ -148,7 +148,7 @@ static void zapping_it_owes_nothing(void **state)
 
 	assert_int_equal(fault_of(vm, 0, DEVICE), KVM_MMU_EMULATE);
 	mmu_write_lock(&vm->kvm.mmu_lock);
-	kvm_mmu_zap_gfn_range(&vm->kvm, gpa_to_gfn(DEVICE), gpa_to_gfn(DEVICE) + 1, &flush);
+	kvm_mmu_zap_gfn_range(&vm->kvm, 0, gpa_to_gfn(DEVICE), gpa_to_gfn(DEVICE) + 1, &flush);
 	mmu_write_unlock(&vm->kvm.mmu_lock);
 	assert_false(test_leaf(vm, DEVICE).mmio);
 	assert_int_equal(flush.entries, 0);
@@ -160,25 +160,25 @@ static void zapping_it_owes_nothing(void **state)
 static void a_generation_that_returns_is_not_believed(void **state)
 {
 	struct test_vm *vm = *state;
-	u64 before = vm->kvm.memslots->generation;
+	u64 before = vm->kvm.memslots[0]->generation;
 
 	assert_int_equal(fault_of(vm, 0, DEVICE), KVM_MMU_EMULATE);
 	assert_int_equal(fault_of(vm, 0, TEST_GPA), KVM_MMU_RESUME_GUEST);
 	/* As after that many changes. */
-	vm->kvm.memslots->generation = (1ull << 32) - 1;
+	vm->kvm.memslots[0]->generation = (1ull << 32) - 1;
 	assert_int_equal(fault_of(vm, 1, FAR_AWAY), KVM_MMU_EMULATE);
 	assert_int_equal(test_leaf(vm, FAR_AWAY).mmio_generation, 0xffffffff);
 
 	put_slot(vm, ANOTHER, DEVICE, 1);
-	assert_int_equal(vm->kvm.memslots->generation, 1ull << 32);
+	assert_int_equal(vm->kvm.memslots[0]->generation, 1ull << 32);
 	assert_false(test_leaf(vm, DEVICE).mmio || test_leaf(vm, FAR_AWAY).mmio);
 	assert_false(test_leaf(vm, TEST_GPA).present);
 	assert_int_equal(fault_of(vm, 2, FAR_AWAY), KVM_MMU_EMULATE);
 	assert_false(test_leaf(vm, FAR_AWAY).mmio);
 	assert_int_equal(notes_made(vm), 2);
 
-	while ((u32)vm->kvm.memslots->generation != before)
-		put_slot(vm, ANOTHER_2, FAR_AWAY, !(vm->kvm.memslots->generation & 1));
+	while ((u32)vm->kvm.memslots[0]->generation != before)
+		put_slot(vm, ANOTHER_2, FAR_AWAY, !(vm->kvm.memslots[0]->generation & 1));
 	assert_int_equal(fault_of(vm, 1, DEVICE), KVM_MMU_RESUME_GUEST);
 	assert_int_equal(fault_of(vm, 1, TEST_GPA), KVM_MMU_RESUME_GUEST);
 }

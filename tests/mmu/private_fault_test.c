@@ -147,7 +147,7 @@ static void read_only_slot_is_not_writable(void **state)
 	struct private_vm *p = *state;
 
 	/* No request makes such a slot; the rule holds all the same. */
-	p->vm->kvm.slot_by_id[0]->flags |= KVM_SLOT_READONLY;
+	p->vm->kvm.slot_by_id[0][0]->flags |= KVM_SLOT_READONLY;
 	private_set(p, 0, 1, true);
 	assert_resumes(p, 0, PRIVATE);
 	assert_true(private_is_mapped(p, 0));

@@ -54,7 +54,7 @@ struct kvm_pgtable_leaf test_leaf(struct test_vm *vm, gpa_t gpa)
 {
 	struct kvm_pgtable_leaf leaf;
 
-	assert_int_equal(ept_get_leaf(&vm->kvm.pgt, gpa, &leaf), 0);
+	assert_int_equal(ept_get_leaf(&vm->kvm.pgt[0], gpa, &leaf), 0);
 	return leaf;
 }
 

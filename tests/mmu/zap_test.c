@@ -44,7 +44,7 @@ static void zap_all_leaves_no_leaf_and_owes_one_flush(void **state)
 	assert_int_equal(vm->kvm.stat.remote_tlb_flushes, flushes + 1);
 	for (u64 i = 0; i < TEST_BYTES; i += PAGE_SIZE)
 		assert_false(test_leaf(vm, TEST_GPA + i).present);
-	assert_int_equal(ept_check(&vm->kvm.pgt), 0);
+	assert_int_equal(ept_check(&vm->kvm.pgt[0]), 0);
 	/* Four page tables and the two above are free again. */
 	assert_int_equal(vm->kvm.arena.pages, tables - 6);
 }
@@ -61,7 +61,7 @@ static void an_obsolete_root_gets_no_leaf(void **state)
 	assert_false(test_leaf(vm, TEST_GPA).present);
 
 	kvm_mmu_reload(&vm->vcpu[0]);
-	assert_ptr_equal(vm->vcpu[0].mmu->root, vm->kvm.pgt.root);
+	assert_ptr_equal(vm->vcpu[0].mmu->root, vm->kvm.pgt[0].root);
 	assert_int_equal(write_at(vm, TEST_GPA), KVM_MMU_RESUME_GUEST);
 	assert_true(test_leaf(vm, TEST_GPA).present);
 }
@@ -77,7 +77,7 @@ static void the_limit_on_table_pages_holds(void **state)
 	assert_ptr_not_equal(memory, MAP_FAILED);
 	assert_int_equal(madvise(memory, SPARSE_BYTES, MADV_NOHUGEPAGE), 0);
 	assert_int_equal(test_set_slot(vm, 1, 0, SPARSE_GPA, SPARSE_BYTES, memory), 0);
-	assert_int_equal(kvm_mmu_table_limit(&vm->kvm), vm->kvm.memslots->npages / 50);
+	assert_int_equal(kvm_mmu_table_limit(&vm->kvm), vm->kvm.memslots[0]->npages / 50);
 	assert_int_equal(kvm_mmu_set_table_limit(&vm->kvm, limit), 0);
 	assert_int_equal(kvm_mmu_table_limit(&vm->kvm), limit);
 	for (u64 at = 0; at < SPARSE_BYTES; at += BLOCK) {
@@ -91,7 +91,7 @@ static void the_limit_on_table_pages_holds(void **state)
 	assert_true(vm->kvm.stat.zapped_all > 2);
 	/* What a fault reclaims may be the tree that it was to be mapped in. */
 	assert_int_equal(test_outcomes(vm, RET_PF_RETRY), vm->kvm.stat.zapped_all);
-	assert_int_equal(ept_check(&vm->kvm.pgt), 0);
+	assert_int_equal(ept_check(&vm->kvm.pgt[0]), 0);
 	assert_int_equal(test_set_slot(vm, 1, 0, 0, 0, NULL), 0);
 	munmap(memory, SPARSE_BYTES);
 }
@@ -144,7 +144,7 @@ static void zap_all_races_with_faults_and_changes(void **state)
 	atomic_poke(&stop, true);
 	for (u32 i = 0; i < TEST_VCPUS; i++)
 		pthread_join(thread[i], NULL);
-	assert_int_equal(ept_check(&vm->kvm.pgt), 0);
+	assert_int_equal(ept_check(&vm->kvm.pgt[0]), 0);
 }
 
 int main(void)

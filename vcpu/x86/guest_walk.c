@@ -108,8 +108,8 @@ static enum x86_walk_outcome read_entry(struct x86_cpu *cpu, const struct x86_wa
 
 	*pte = 0;
 	if (walk->peek)
-		return kvm_read_guest(cpu->vcpu.kvm, gpa, pte, bytes) ? X86_WALK_FAULT
-								      : X86_WALK_OK;
+		return kvm_vcpu_read_guest(&cpu->vcpu, gpa, pte, bytes) ? X86_WALK_FAULT
+									: X86_WALK_OK;
 	if (!x86_ept_walk(cpu, gpa, X86_ACCESS_READ, true, &leaf))
 		return table_is_mmio(cpu, gpa, X86_ACCESS_READ) ? X86_WALK_OK : X86_WALK_VIOLATION;
 	if (bytes == 8)

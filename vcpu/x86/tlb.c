@@ -249,7 +249,8 @@ static bool leads_elsewhere(const struct x86_cpu *cpu, const struct tlb2_entry *
 
 	if (e->generation != cpu->tlb2->generation)
 		return false;
-	if (ept_get_leaf(&cpu->vcpu.kvm->pgt, e->gpa, &leaf) != 0 || !leaf.present)
+	if (ept_get_leaf(&cpu->vcpu.kvm->pgt[kvm_vcpu_as_id(&cpu->vcpu)], e->gpa, &leaf) != 0 ||
+	    !leaf.present)
 		return true;
 	return leaf.hpa != e->hva;
 }
