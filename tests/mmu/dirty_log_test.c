@@ -501,6 +501,27 @@ static void a_ring_names_what_its_vcpu_wrote(void **state)
 	assert_int_equal(rings[0][2].offset, 100);
 }
 
+/* Pages that follow each other, but not in one slot. */
+static void a_reset_protects_each_page_in_its_own_slot(void **state)
+{
+	const u64 pages[] = {3, NR_PAGES + 4, 5};
+	struct log *log = *state;
+
+	use_rings(log);
+	assert_int_equal(test_set_slot(log->vm, 1, KVM_SLOT_LOG_DIRTY, PAGE_GPA(NR_PAGES),
+				       16 * PAGE_SIZE, log->vm->memory),
+			 0);
+	for (u32 i = 0; i < ARRAY_SIZE(pages); i++) {
+		write_page(log, pages[i]);
+		assert_int_equal(rings[0][i].slot, pages[i] >= NR_PAGES);
+		assert_int_equal(rings[0][i].offset, pages[i] % NR_PAGES);
+		release(0, i);
+	}
+	assert_int_equal(kvm_reset_dirty_rings(&log->vm->kvm), ARRAY_SIZE(pages));
+	for (u32 i = 0; i < ARRAY_SIZE(pages); i++)
+		assert_true(is_watched(log, pages[i]));
+}
+
 static void a_ring_goes_round(void **state)
 {
 	struct log *log = *state;
@@ -595,6 +616,7 @@ int main(void)
 		T(a_block_of_a_log_with_everything_set_is_split_when_cleared),
 		T(blocks_come_back_when_logging_ends),
 		T(a_ring_names_what_its_vcpu_wrote),
+		T(a_reset_protects_each_page_in_its_own_slot),
 		T(a_ring_goes_round),
 		T(a_full_ring_asks_for_an_exit_and_loses_nothing),
 		T(writes_for_no_vcpu_are_in_some_ring),

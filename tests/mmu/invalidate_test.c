@@ -74,6 +74,36 @@ static void nested_brackets_cover_the_union(void **state)
 	mmu_write_unlock(&kvm->mmu_lock);
 }
 
+static unsigned int warnings;
+
+void __real_kvmu_warn(const char *file, int line, const char *what);
+void __wrap_kvmu_warn(const char *file, int line, const char *what);
+
+void __wrap_kvmu_warn(const char *file, int line, const char *what)
+{
+	warnings++;
+	__real_kvmu_warn(file, line, what);
+}
+
+/* The first test to end a bracket without a range: each place warns once in a process. */
+static void end_without_a_range_warns_and_goes_on(void **state)
+{
+	struct test_vm *vm = *state;
+	struct kvm *kvm = &vm->kvm;
+
+	mmu_write_lock(&kvm->mmu_lock);
+	kvm_mmu_invalidate_begin(kvm);
+	kvm_mmu_invalidate_range_add(kvm, 10, 20);
+	kvm_mmu_invalidate_end(kvm);
+	assert_int_equal(warnings, 0);
+	kvm_mmu_invalidate_begin(kvm);
+	kvm_mmu_invalidate_end(kvm);
+	assert_int_equal(warnings, 1);
+	assert_int_equal(kvm->mmu_invalidate_in_progress, 0);
+	assert_false(kvm->vm_bugged);
+	mmu_write_unlock(&kvm->mmu_lock);
+}
+
 static void end_without_begin_bugs_the_vm(void **state)
 {
 	struct test_vm *vm = *state;
@@ -274,6 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(retry_is_by_gfn_and_by_sequence),
 		TEST(nested_brackets_cover_the_union),
+		TEST(end_without_a_range_warns_and_goes_on),
 		TEST(end_without_begin_bugs_the_vm),
 		TEST(host_change_zaps_its_range_and_no_more),
 		TEST(change_elsewhere_opens_no_bracket),

@@ -11,11 +11,13 @@ int __wrap_mmu_host_faultin_page(hva_t hva, bool write);
 
 static void (*meanwhile)(struct test_vm *vm);
 static struct test_vm *the_vm;
+static unsigned int lookups;
 
 int __wrap_mmu_host_faultin_page(hva_t hva, bool write)
 {
 	int err = __real_mmu_host_faultin_page(hva, write);
 
+	lookups++;
 	if (meanwhile)
 		meanwhile(the_vm);
 	return err;
@@ -109,6 +111,24 @@ static void what_happens_during_the_lookup_is_noticed(void **state)
 		run_race(&races[i]);
 }
 
+/* The early test: who would be sent back later does not ask the host for the page. */
+static void an_open_change_is_noticed_before_the_lookup(void **state)
+{
+	struct test_vm *vm = test_vm_new();
+	int err;
+
+	(void)state;
+	change_opens(vm);
+	lookups = 0;
+	test_fault(vm, TEST_GPA, PFERR_WRITE_MASK, &err);
+	assert_int_equal(test_outcomes(vm, RET_PF_RETRY), 1);
+	assert_int_equal(lookups, 0);
+	close_change(vm);
+	test_fault(vm, TEST_GPA, PFERR_WRITE_MASK, &err);
+	assert_int_equal(lookups, 1);
+	test_vm_free(vm);
+}
+
 /* A slot of the same gfn over other memory between classification and look-up. */
 static void slot_replaced_before_the_lookup_maps_the_new_memory(void **state)
 {
@@ -130,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_happens_during_the_lookup_is_noticed),
+		cmocka_unit_test(an_open_change_is_noticed_before_the_lookup),
 		cmocka_unit_test(slot_replaced_before_the_lookup_maps_the_new_memory),
 	};
 
