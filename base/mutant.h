@@ -66,6 +66,8 @@
 	X(LAST_SLOT_UNCHECKED, "a vCPU goes on with the slot that it found last")               \
 	X(SLOT_LEAVES_LEAVES, "a deleted slot leaves its translations")                         \
 	X(SLOT_IN_OPEN_CHANGE, "a slot appears over memory that is going")                      \
+	X(COPY_OUTLIVES_SLOT, "KVM still copies to the memory of a slot that is gone")          \
+	X(COPY_LOOKS_ONCE, "a copy counts itself and does not look again")                      \
 	/* private memory */                                                                    \
 	X(CONVERT_WITHOUT_ZAP, "attributes change under translations")                          \
 	X(PUNCH_WITHOUT_ZAP, "a leaf stays over a hole that is punched")                        \

@@ -135,11 +135,20 @@ enum pg_level mmu_host_resident_level(hva_t hva, enum pg_level max_level)
 	return PG_LEVEL_4K;
 }
 
+/* The oracle: KVM itself leaves the memory of slots that are gone alone. */
+static void judge_copy(const struct host_page *page)
+{
+	if (page && !page->in_slot && !page->changing)
+		sched_fail("KVM copies from or to page %u of the program, which is in no slot",
+			   (u32)(page - host_pages));
+}
+
 int mmu_host_copy_from_hva(void *buf, hva_t hva, u64 bytes)
 {
 	struct host_page *page = host_page_at(hva);
 
 	sched_point();
+	judge_copy(page);
 	memset(buf, 0, bytes);
 	return page && !page->gone ? 0 : -EFAULT;
 }
@@ -151,6 +160,7 @@ int mmu_host_copy_to_hva(hva_t hva, const void *buf, u64 bytes)
 	(void)buf;
 	(void)bytes;
 	sched_point();
+	judge_copy(page);
 	if (!page || page->gone)
 		return -EFAULT;
 	page->content++;

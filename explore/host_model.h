@@ -18,6 +18,8 @@
 struct host_page {
 	bool gone;     /* nothing is mapped there */
 	bool resident; /* an access does not fault */
+	bool in_slot;  /* when memslots were last changed ... */
+	u32 changing;  /* ... and by so many that are at it */
 	u64 content;   /* changes with each write */
 };
 

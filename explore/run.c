@@ -21,6 +21,27 @@ static struct kvm_gmem *gmem; /* NULL: none, or closed */
 
 /* ---- what the host does ------------------------------------------------------------- */
 
+static bool is_in_a_slot(hva_t hva)
+{
+	for (u32 number = 0; number < SCENARIO_SLOTS; number++) {
+		for (u32 as_id = 0; as_id < kvm_nr_address_spaces(&kvm); as_id++) {
+			const struct kvm_memory_slot *slot =
+				*kvm_slot_place(&kvm, as_id << 16 | number);
+
+			if (slot && hva - slot->userspace_addr < slot->npages << PAGE_SHIFT)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* For the oracle of what KVM copies by itself. */
+static void slots_have_changed(void)
+{
+	for (u32 i = 0; i < HOST_SHARED; i++)
+		host_pages[i].in_slot = is_in_a_slot(HOST_PAGE_HVA(i));
+}
+
 static void set_slot(const struct scenario_slot *slot)
 {
 	const struct kvm_slot_request request = {
@@ -32,8 +53,14 @@ static void set_slot(const struct scenario_slot *slot)
 		.gmem = slot->flags & KVM_SLOT_GUEST_MEMFD ? gmem : NULL,
 		.gmem_offset = slot->flags & KVM_SLOT_GUEST_MEMFD ? gfn_to_gpa(slot->gfn) : 0,
 	};
-	int err = kvm_set_memory_region(&kvm, &request);
+	int err;
 
+	for (u32 i = 0; i < slot->pages; i++)
+		host_pages[slot->page + i].changing++;
+	err = kvm_set_memory_region(&kvm, &request);
+	for (u32 i = 0; i < slot->pages; i++)
+		host_pages[slot->page + i].changing--;
+	slots_have_changed();
 	trace_note("memslot update: %d", err);
 }
 

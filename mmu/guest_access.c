@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* KVM's own accesses to guest memory: through the slots, not through a vCPU. */
-#include "mmu/mmu.h"
+#include "mmu/vm.h"
 
 enum guest_access {
 	GUEST_READ = 0,
@@ -50,7 +50,51 @@ static void mark_written(const struct guest_copy *copy, gfn_t gfn)
 	mmu_host_rcu_read_unlock();
 }
 
-static int access_in_page(const struct guest_copy *copy, gpa_t gpa, void *buf, u64 bytes)
+/* ---- against changes of the slots ------------------------------------------------------ */
+
+/*
+ * A copy counts itself in the phase that it sees, then looks again: a change
+ * publishes its slots, begins a phase, then looks at the count of the one before.
+ * One of the two sees the other.  Returns the phase.
+ */
+static u32 begin_copy(struct kvm_guest_copies *copies)
+{
+	u32 phase = atomic_observe(&copies->phase);
+
+	for (;;) {
+		u32 now;
+
+		atomic_add_ordered(&copies->nr[phase & 1], 1);
+		barrier_full(); /* pairs with the one in kvm_guest_copies_wait() */
+		now = atomic_observe(&copies->phase);
+		if (now == phase || KVMU_MUTANT(COPY_LOOKS_ONCE))
+			return phase;
+		atomic_sub_ordered(&copies->nr[phase & 1], 1);
+		phase = now;
+	}
+}
+
+static void end_copy(struct kvm_guest_copies *copies, u32 phase)
+{
+	/* What was copied is seen by who sees the count. */
+	atomic_sub_ordered(&copies->nr[phase & 1], 1);
+}
+
+void kvm_guest_copies_wait(struct kvm *kvm)
+{
+	struct kvm_guest_copies *copies = &kvm->guest_copies;
+	u32 phase = copies->phase; /* slots_lock */
+
+	/* Of the phase before that one none is left: it was waited for then. */
+	atomic_publish(&copies->phase, phase + 1);
+	barrier_full(); /* pairs with the one in begin_copy() */
+	for (unsigned int turn = 0; atomic_observe(&copies->nr[phase & 1]); turn++)
+		mmu_host_wait_turn(turn);
+}
+
+/* ---- the copy ---------------------------------------------------------------------------- */
+
+static int copy_in_page(const struct guest_copy *copy, gpa_t gpa, void *buf, u64 bytes)
 {
 	hva_t hva;
 	int err = gfn_to_hva_for(copy, gpa_to_gfn(gpa), &hva);
@@ -62,6 +106,16 @@ static int access_in_page(const struct guest_copy *copy, gpa_t gpa, void *buf, u
 		return mmu_host_copy_from_hva(buf, hva, bytes);
 	err = mmu_host_copy_to_hva(hva, buf, bytes);
 	mark_written(copy, gpa_to_gfn(gpa));
+	return err;
+}
+
+static int access_in_page(const struct guest_copy *copy, gpa_t gpa, void *buf, u64 bytes)
+{
+	struct kvm_guest_copies *copies = &copy->kvm->guest_copies;
+	u32 phase = begin_copy(copies);
+	int err = copy_in_page(copy, gpa, buf, bytes);
+
+	end_copy(copies, phase);
 	return err;
 }
 

@@ -250,6 +250,8 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 		kvm_mmu_free_retired(kvm, retired);
 	else if (!KVMU_MUTANT(SLOT_FREED_AT_ONCE))
 		mmu_host_synchronize_rcu();
+	if (old && !KVMU_MUTANT(COPY_OUTLIVES_SLOT))
+		kvm_guest_copies_wait(kvm);
 	finish_update(update, before);
 }
 

@@ -86,6 +86,15 @@ struct kvm_slot_request {
 
 /* ---- the VM ------------------------------------------------------------------- */
 
+/*
+ * KVM's own copies from and to guest memory that are under way: they may sleep,
+ * so no read-side section keeps their slot.  See mmu/guest_access.c.
+ */
+struct kvm_guest_copies {
+	u32 phase; /* a change of the slots begins a new one */
+	u32 nr[2]; /* under way, by the lowest bit of the phase in which they began */
+};
+
 #ifndef KVM_MAX_VCPUS
 #define KVM_MAX_VCPUS 1024
 #endif
@@ -103,6 +112,7 @@ struct kvm {
 	struct kvm_memslots *memslots[KVM_MAX_NR_ADDRESS_SPACES]; /* RCU */
 	/* KVM_USER_MEM_SLOTS of them (slots_lock) */
 	struct kvm_memory_slot **slot_by_id[KVM_MAX_NR_ADDRESS_SPACES];
+	struct kvm_guest_copies guest_copies;
 
 	/*
 	 * Invalidation; written under mmu_lock for writing, mails: retry by gfn.
@@ -250,7 +260,8 @@ void kvm_vm_bugged(struct kvm *kvm);
 
 /*
  * KVM_SET_USER_MEMORY_REGION: create, delete, move, change flags.  Takes
- * slots_lock, sleeps.  On return no vCPU uses a translation of the old layout.
+ * slots_lock, sleeps.  On return no vCPU uses a translation of the old layout, and no
+ * kvm_read_guest() or its like that began before is under way.
  * -EINVAL (misaligned, wrapping, too big, bad id, nothing to delete, size of a
  * live slot changed), -EEXIST (overlap), -ENOMEM, -EIO.
  */
@@ -272,7 +283,8 @@ static inline hva_t kvm_slot_gfn_to_hva(const struct kvm_memory_slot *slot, gfn_
 /*
  * Copy between guest-physical memory of the first address space and @buf as KVM
  * itself would (through the slots, not through any vCPU's TLB).  -EFAULT where no
- * slot is or the host refuses.  May sleep.
+ * slot is or the host refuses.  May sleep; a change of the memslots waits for it, so
+ * that it reaches no memory of a slot that is gone.  Not with slots_lock held.
  */
 int kvm_read_guest(struct kvm *kvm, gpa_t gpa, void *buf, u64 bytes) KVMU_MUST_CHECK;
 int kvm_write_guest(struct kvm *kvm, gpa_t gpa, const void *buf, u64 bytes) KVMU_MUST_CHECK;

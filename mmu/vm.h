@@ -60,6 +60,9 @@ void kvm_memslots_destroy(struct kvm *kvm);
  */
 struct kvm_memory_slot **kvm_slot_place(struct kvm *kvm, u32 number);
 
+/* New slots have been published: wait for guest copies that may have found the old ones. */
+void kvm_guest_copies_wait(struct kvm *kvm);
+
 /* Gfns that a range of program memory backs. */
 struct gfn_range {
 	gfn_t start;

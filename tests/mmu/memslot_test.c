@@ -2,6 +2,8 @@
 /* The rules of KVM_SET_USER_MEMORY_REGION, and look-up against a plain scan. */
 #include "tests/mmu/test_vm.h"
 
+#include <sys/mman.h>
+
 #include "tests/random.h"
 
 static int setup(void **state)
@@ -72,6 +74,26 @@ static void live_slot_cannot_become_read_only(void **state)
 
 	assert_int_equal(test_set_slot(vm, 0, KVM_SLOT_READONLY, TEST_GPA, TEST_BYTES, vm->memory),
 			 -EINVAL);
+}
+
+/* KVM's own accesses find the same memory as a guest's, or none. */
+static void kvm_copies_where_a_guest_may(void **state)
+{
+	struct test_vm *vm = *state;
+	const gpa_t rom = 2 * TEST_GPA, end = TEST_GPA + TEST_BYTES;
+	u64 value = 0x1122334455667788;
+
+	assert_int_equal(kvm_write_guest(&vm->kvm, TEST_GPA + 0xffc, &value, sizeof(value)), 0);
+	assert_memory_equal(vm->memory + 0xffc, &value, sizeof(value));
+	assert_int_equal(test_set_slot(vm, 1, KVM_SLOT_READONLY, rom, PAGE_SIZE, vm->memory), 0);
+	assert_int_equal(kvm_write_guest(&vm->kvm, rom, "no", 2), -EFAULT);
+	assert_int_equal(vm->memory[0], 0);
+	assert_int_equal(kvm_read_guest(&vm->kvm, rom + 0xffc, &value, 4), 0);
+	assert_int_equal((u32)value, 0x55667788);
+	assert_int_equal(kvm_read_guest(&vm->kvm, rom + 0xffc, &value, 8), -EFAULT);
+	assert_int_equal(kvm_write_guest(&vm->kvm, end - 4, &value, sizeof(value)), -EFAULT);
+	assert_int_equal(mprotect(vm->memory, PAGE_SIZE, PROT_READ), 0);
+	assert_int_equal(kvm_write_guest(&vm->kvm, TEST_GPA, &value, sizeof(value)), -EFAULT);
 }
 
 static void delete_unmaps_what_was_mapped(void **state)
@@ -177,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(bad_requests_change_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(live_slot_cannot_become_read_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(kvm_copies_where_a_guest_may, setup, teardown),
 		cmocka_unit_test_setup_teardown(delete_unmaps_what_was_mapped, setup, teardown),
 		cmocka_unit_test_setup_teardown(move_takes_the_translations_along, setup, teardown),
 		cmocka_unit_test_setup_teardown(create_ends_cached_mmio, setup, teardown),
