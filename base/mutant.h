@@ -18,6 +18,7 @@
 	X(TEST_BEFORE_SEQ, "open brackets are looked for before the sequence is read")          \
 	X(STALE_TEST_UNLOCKED, "the stale test comes before the lock")                          \
 	X(SEQ_AFTER_LOOKUP, "the sequence is read after the page was looked up")                \
+	X(FAULT_WITHOUT_BARRIER, "nothing orders the sequence before the look-up")              \
 	X(SLOT_NOT_LOOKED_UP_AGAIN, "a fault keeps the slot from before the sequence")          \
 	X(WRITABLE_ROM, "a page of a read-only slot is mapped writable")                        \
 	X(EPOCH_IGNORED, "a fault maps although its root is obsolete")                          \
@@ -36,6 +37,7 @@
 	/* invalidation */                                                                      \
 	X(SEQ_AFTER_BRACKET, "the bracket is closed before the sequence moves")                 \
 	X(END_WITHOUT_BARRIER, "nothing orders the sequence before the bracket")                \
+	X(TEST_WITHOUT_BARRIER, "nothing orders the test for brackets before the sequence")     \
 	X(SEQ_NOT_MOVED, "the end of a change does not move the sequence")                      \
 	X(SEQ_SIGN, "the sequence is compared as a signed 32-bit number")                       \
 	X(BRACKET_LEFT_OPEN, "a bracket is opened and never closed")                            \

@@ -5,8 +5,8 @@
  *
  * What is modelled: all interleavings of the steps; a store that is not ordered
  * may become visible late, after later stores to other places and after later
- * loads of its own thread.  What is not: loads that run ahead of earlier loads,
- * and accesses that are not atomic.
+ * loads of its own thread; a load that is not ordered may run ahead of earlier
+ * loads (history.h).  What is not: accesses that are not atomic.
  */
 #ifndef KVMU_EXPLORE_ATOMICS_H
 #define KVMU_EXPLORE_ATOMICS_H
@@ -25,6 +25,11 @@ enum explore_order {
 	EXPLORE_PUBLISH, /* not before what its thread stored earlier */
 };
 
+enum explore_load_order {
+	EXPLORE_UNORDERED,
+	EXPLORE_ACQUIRE, /* later loads do not run ahead of it */
+};
+
 enum explore_rmw {
 	EXPLORE_ADD,
 	EXPLORE_SUB,
@@ -35,9 +40,10 @@ enum explore_rmw {
 
 /*
  * @is_pointer: what it leads to is read next, without a step, so that others may
- * come in between.
+ * come in between; and not before the pointer itself, on any machine we know.
  */
-u64 explore_load(const void *at, u8 bytes, bool is_pointer, const struct explore_site *site);
+u64 explore_load(const void *at, u8 bytes, bool is_pointer, enum explore_load_order order,
+		 const struct explore_site *site);
 void explore_store(void *at, u8 bytes, u64 value, enum explore_order order,
 		   const struct explore_site *site);
 /* The value before. */
@@ -50,6 +56,8 @@ bool explore_cmpxchg(void *at, u8 bytes, u64 *expected, u64 desired,
 void explore_barrier_full(const struct explore_site *site);
 /* What was stored before is seen before what is stored after. */
 void explore_barrier_write(void);
+/* What was loaded before is loaded before what is loaded after. */
+void explore_barrier_read(void);
 /* This thread waits for another in a loop. */
 void explore_relax(void);
 
@@ -72,10 +80,12 @@ void explore_relax(void);
 		(EXPLORE_TYPE(p)) before_;                                                         \
 	})
 
-#define atomic_peek(p)                                                                         \
+#define EXPLORE_LOAD(p, order)                                                                 \
 	((EXPLORE_TYPE(p))(uintptr_t)explore_load((p), sizeof(*(p)), EXPLORE_IS_POINTER(*(p)), \
-						  EXPLORE_SITE(#p)))
-#define atomic_observe(p) atomic_peek(p)
+						  (order), EXPLORE_SITE(#p)))
+
+#define atomic_peek(p)	  EXPLORE_LOAD(p, EXPLORE_UNORDERED)
+#define atomic_observe(p) EXPLORE_LOAD(p, EXPLORE_ACQUIRE)
 #define atomic_poke(p, v) \
 	explore_store((p), sizeof(*(p)), EXPLORE_BITS(v), EXPLORE_PLAIN, EXPLORE_SITE(#p))
 #define atomic_publish(p, v) \
@@ -103,7 +113,7 @@ void explore_relax(void);
 	})
 
 #define barrier_full()	   explore_barrier_full(EXPLORE_SITE("barrier"))
-#define barrier_read()	   ((void)0)
+#define barrier_read()	   explore_barrier_read()
 #define barrier_write()	   explore_barrier_write()
 #define barrier_compiler() ((void)0)
 #define cpu_relax()	   explore_relax()

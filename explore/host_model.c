@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/trace.h"
+#include "explore/history.h"
 #include "explore/sched.h"
 #include "explore/trace.h"
 #include "mmu/mmu_host.h"
@@ -259,12 +260,20 @@ static void ordered(void)
 		memory_drain(sched.current);
 }
 
+/* No load behind it runs ahead of taking a lock. */
+static void taken(void)
+{
+	ordered();
+	if (sched.current)
+		history_catch_up(sched.current);
+}
+
 void mmu_read_lock(struct mmu_rwlock *lock)
 {
 	struct lock *l = lock_of(lock);
 
 	sched_wait(readable, l);
-	ordered();
+	taken();
 	l->readers++;
 	++*own_reads(l);
 	trace_note("takes mmu_lock for reading");
@@ -293,7 +302,7 @@ void mmu_write_lock(struct mmu_rwlock *lock)
 		sched_wait(writable, l);
 		l->writers_waiting--;
 	}
-	ordered();
+	taken();
 	l->writer = self_or_nobody();
 	sched_wrote();
 	trace_note("takes mmu_lock for writing");
@@ -343,7 +352,7 @@ static bool unowned(void *arg)
 void mmu_mutex_lock(struct mmu_mutex *lock)
 {
 	sched_wait(unowned, owner_of(lock));
-	ordered();
+	taken();
 	*owner_of(lock) = self_or_nobody();
 }
 
@@ -387,6 +396,13 @@ static bool grace_period_over(void *arg)
 	return true;
 }
 
+/* liburcu has the kernel run a barrier in each thread, as readers have none. */
+static void order_all_threads(void)
+{
+	for (u32 i = 0; i < sched.nr_threads; i++)
+		history_catch_up(&sched.thread[i]);
+}
+
 void mmu_host_synchronize_rcu(void)
 {
 	struct grace_period gp = {0};
@@ -399,7 +415,9 @@ void mmu_host_synchronize_rcu(void)
 		gp.sections[i] = sched.thread[i].rcu_sections;
 	}
 	trace_note("waits for a grace period");
+	order_all_threads();
 	sched_wait(grace_period_over, &gp);
+	order_all_threads();
 }
 
 void mmu_host_wait_turn(unsigned int turn)

@@ -28,7 +28,8 @@ static const char usage[] =
 	"Runs the MMU under the schedules of each scenario and shows one that breaks it.\n"
 	"SCENARIO is a file, or the name of one that comes with kvmu (--list).\n"
 	"\n"
-	"  -b, --bound N       every schedule with up to N interruptions (2)\n"
+	"  -b, --bound N       every schedule with up to N interruptions; 2, or what\n"
+	"                      the scenario says\n"
 	"  -r, --random N      then N random ones, by PCT (1000)\n"
 	"  -d, --depth N       how many events must fall together for them, up to 9 (4)\n"
 	"  -s, --seed N        their start; printed, 0: from the clock (1)\n"
@@ -53,7 +54,7 @@ struct options {
 	struct plan plan;
 	const char *replay, *html;
 	FILE *results;
-	bool trace, all, quiet, merge;
+	bool bound_given, trace, all, quiet, merge;
 };
 
 static struct search search;
@@ -121,7 +122,7 @@ static bool run_exhaustive(const struct scenario *scenario, const struct options
 {
 	result->outcome = OUTCOME_CUT;
 	search = (struct search){.mode = SEARCH_EXHAUSTIVE,
-				 .bound = o->plan.bound,
+				 .bound = result->plan.bound,
 				 .shard = o->plan.shard,
 				 .shards = o->plan.shards};
 	do {
@@ -236,6 +237,8 @@ static bool explore(const char *path, const struct options *o, struct result *re
 	if (scenario_read(path, &scenario) != 0 || !result_of_file(result, path))
 		exit(EXIT_USAGE);
 	result->plan = o->plan;
+	if (!o->bound_given)
+		result->plan.bound = scenario.bound;
 	good = search_scenario(&scenario, o, result);
 	result->seconds = now() - start;
 	if (!good)
@@ -335,6 +338,7 @@ static void parse_option(int option, struct options *o)
 {
 	switch (option) {
 	case 'b':
+		o->bound_given = true;
 		o->plan.bound = (unsigned int)number(optarg, 0, SEARCH_CHOICES_MAX);
 		break;
 	case 'd':
@@ -437,8 +441,7 @@ static int explore_all(char *const *names, int nr, const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {
-		.plan = {.bound = 2, .depth = 4, .random = 1000, .seed = 1, .shards = 1}};
+	struct options o = {.plan = {.depth = 4, .random = 1000, .seed = 1, .shards = 1}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "b:d:r:s:m:qh", long_options, NULL)) != -1)

@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "explore/atomics.h"
+#include "explore/history.h"
 #include "explore/sched.h"
 #include "explore/trace.h"
 
@@ -24,6 +25,8 @@ static u64 read_bytes(const void *at, u8 bytes)
 
 static void write_bytes(void *at, u8 bytes, u64 value)
 {
+	if (sched.current)
+		history_note(sched.current, at, bytes, read_bytes(at, bytes), value);
 	memcpy(at, &value, bytes);
 	sched_wrote();
 }
@@ -40,6 +43,7 @@ static u32 nr_forgotten;
 void memory_reset(void)
 {
 	nr_forgotten = 0;
+	history_reset();
 }
 
 void memory_forget(const void *at, size_t bytes)
@@ -61,10 +65,25 @@ static void check_alive(const void *at, const struct explore_site *site)
 
 /* ---- late stores --------------------------------------------------------------------- */
 
+/* What @thread's late store @nr put there, before it stored there again. */
+static u64 stored(const struct sched_thread *thread, u32 nr)
+{
+	const struct late_store *late = &thread->late[nr];
+
+	for (u32 i = nr + 1; i < thread->nr_late; i++) {
+		if (thread->late[i].at == late->at)
+			return thread->late[i].before;
+	}
+	return read_bytes(late->at, late->bytes);
+}
+
 static void make_visible(struct sched_thread *thread, u32 upto)
 {
 	for (u32 i = 0; i < upto; i++) {
-		trace_late(thread, &thread->late[i]);
+		const struct late_store *late = &thread->late[i];
+
+		history_note(thread, late->at, late->bytes, late->before, stored(thread, i));
+		trace_late(thread, late);
 		sched.writes++;
 		thread->writes++;
 	}
@@ -137,7 +156,7 @@ static bool delay(struct sched_thread *self, void *at, u8 bytes, u64 value,
 	    !search_decide(sched.search, DECIDE_DELAY, 2, NULL, false))
 		return false;
 	self->late[self->nr_late++] =
-		(struct late_store){.at = at, .before = read_bytes(at, bytes)};
+		(struct late_store){.at = at, .bytes = bytes, .before = read_bytes(at, bytes)};
 	memcpy(at, &value, bytes);
 	trace_step(site, "delays", at, self->late[self->nr_late - 1].before, value);
 	return true;
@@ -145,16 +164,19 @@ static bool delay(struct sched_thread *self, void *at, u8 bytes, u64 value,
 
 /* ---- the steps ----------------------------------------------------------------------- */
 
-u64 explore_load(const void *at, u8 bytes, bool is_pointer, const struct explore_site *site)
+u64 explore_load(const void *at, u8 bytes, bool is_pointer, enum explore_load_order order,
+		 const struct explore_site *site)
 {
-	u64 value;
+	u64 now, value;
 
 	if (!sched.current)
 		return read_bytes(at, bytes);
 	sched_point();
 	check_alive(at, site);
-	value = visible(sched.current, at, bytes);
-	trace_step(site, "reads", at, value, value);
+	now = visible(sched.current, at, bytes);
+	value = sched.quiet ? now
+			    : history_load(at, bytes, now, is_pointer || order == EXPLORE_ACQUIRE);
+	trace_step(site, value == now ? "reads" : "reads ahead", at, value, value);
 	if (is_pointer)
 		sched_point();
 	return value;
@@ -179,6 +201,12 @@ void explore_store(void *at, u8 bytes, u64 value, enum explore_order order,
 	before = read_bytes(at, bytes);
 	write_bytes(at, bytes, value);
 	trace_step(site, "writes", at, before, value);
+}
+
+static void catch_up(void)
+{
+	if (sched.current)
+		history_catch_up(sched.current);
 }
 
 static u64 combine(enum explore_rmw how, u64 old, u64 operand)
@@ -224,6 +252,7 @@ u64 explore_rmw(void *at, u8 bytes, enum explore_rmw how, u64 operand,
 	begin_rmw(at, site);
 	old = read_bytes(at, bytes);
 	write_bytes(at, bytes, combine(how, old, operand));
+	catch_up();
 	trace_step(site, "changes", at, old, read_bytes(at, bytes));
 	return old;
 }
@@ -238,9 +267,11 @@ bool explore_cmpxchg(void *at, u8 bytes, u64 *expected, u64 desired,
 	if (old != *expected) {
 		trace_step(site, "fails to change", at, old, old);
 		*expected = old;
+		catch_up();
 		return false;
 	}
 	write_bytes(at, bytes, desired);
+	catch_up();
 	trace_step(site, "exchanges", at, old, desired);
 	return true;
 }
@@ -248,8 +279,10 @@ bool explore_cmpxchg(void *at, u8 bytes, u64 *expected, u64 desired,
 void explore_barrier_full(const struct explore_site *site)
 {
 	(void)site;
-	if (sched.current && !sched.quiet)
-		memory_drain_as_step();
+	if (!sched.current || sched.quiet)
+		return;
+	memory_drain_as_step();
+	catch_up();
 }
 
 void explore_barrier_write(void)
@@ -258,6 +291,11 @@ void explore_barrier_write(void)
 
 	for (u32 i = 0; self && i < self->nr_late; i++)
 		self->late[i].ordered = true;
+}
+
+void explore_barrier_read(void)
+{
+	history_order_loads();
 }
 
 void explore_relax(void)

@@ -65,6 +65,7 @@ void model_vcpu_set_smm(struct model_vcpu *v, bool smm)
 }
 
 u32 model_converting[MODEL_TLB_ENTRIES];
+u32 model_slot_updates;
 bool model_used[KVM_MAX_NR_ADDRESS_SPACES][MODEL_TLB_ENTRIES];
 
 /* ---- the walk ------------------------------------------------------------------------ */
@@ -163,6 +164,7 @@ static void touch(const struct kvm *kvm, gfn_t gfn, hva_t hva, bool write)
 /* What makes a fault be taken again; when it is as before, trying again is no use. */
 struct obstacles {
 	const struct kvm_vcpu *vcpu;
+	bool slots_move; /* and who looks may see them as they were or as they will be */
 	u64 word[5];
 };
 
@@ -174,6 +176,7 @@ static struct obstacles obstacles_of(const struct kvm_vcpu *vcpu)
 
 	return (struct obstacles){
 		.vcpu = vcpu,
+		.slots_move = model_slot_updates != 0,
 		.word = {SETTLED(kvm->memslots[kvm_vcpu_as_id(vcpu)]), SETTLED(kvm->root_epoch),
 			 SETTLED(kvm->mmu_invalidate_seq), SETTLED(kvm->mmu_invalidate_in_progress),
 			 SETTLED(kvm->mmu_invalidate_range_start)},
@@ -200,7 +203,8 @@ static void judge_emulation(const struct obstacles *then, gfn_t gfn, bool write)
 	const struct kvm_memory_slot *slot;
 	bool device;
 
-	if (obstacles_of(then->vcpu).word[0] != then->word[0])
+	if (then->slots_move || model_slot_updates ||
+	    obstacles_of(then->vcpu).word[0] != then->word[0])
 		return;
 	sched_quiet(true);
 	slot = slot_index_find(slots->by_gfn, gfn);
@@ -211,12 +215,19 @@ static void judge_emulation(const struct obstacles *then, gfn_t gfn, bool write)
 			   (unsigned long long)gfn);
 }
 
+/* Faults of one access that were to be taken again. */
+struct rounds {
+	u32 nr;
+	struct obstacles last; /* as the last of them began */
+};
+
 /*
  * True: the access may be tried again.  A vCPU would go round and round while a
  * bracket is open over its page; here it waits, after a few rounds, for the
  * bracket to move, and if nobody is left to move it, the run has found a livelock.
+ * What has moved since the last round began it may not have seen in this one.
  */
-static bool fault(struct model_vcpu *v, gfn_t gfn, bool write, u32 *rounds)
+static bool fault(struct model_vcpu *v, gfn_t gfn, bool write, struct rounds *rounds)
 {
 	struct obstacles then = obstacles_of(&v->vcpu);
 	u64 before = retries(v);
@@ -232,9 +243,10 @@ static bool fault(struct model_vcpu *v, gfn_t gfn, bool write, u32 *rounds)
 						  : "has what it needs");
 	if (verdict == KVM_MMU_EMULATE)
 		judge_emulation(&then, gfn, write);
-	*rounds = retries(v) != before ? *rounds + 1 : 0;
-	if (*rounds >= RETRY_ROUNDS && !(atomic_peek(&v->vcpu.requests)))
-		sched_wait(obstacles_moved, &then);
+	rounds->nr = retries(v) != before ? rounds->nr + 1 : 0;
+	if (rounds->nr >= RETRY_ROUNDS && !(atomic_peek(&v->vcpu.requests)))
+		sched_wait(obstacles_moved, &rounds->last);
+	rounds->last = then;
 	kvm_vcpu_enter_guest_mode(&v->vcpu);
 	return verdict == KVM_MMU_RESUME_GUEST;
 }
@@ -242,7 +254,7 @@ static bool fault(struct model_vcpu *v, gfn_t gfn, bool write, u32 *rounds)
 void model_vcpu_access(struct model_vcpu *v, gfn_t gfn, bool write)
 {
 	struct model_tlb_entry entry;
-	u32 rounds = 0;
+	struct rounds rounds = {0};
 
 	for (u32 faults = 0; faults < FAULTS_MAX; faults++) {
 		serve_requests(v);

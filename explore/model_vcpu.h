@@ -23,6 +23,8 @@ struct model_vcpu {
 
 /* Conversions of a guest page that are under way: meanwhile it may be either. */
 extern u32 model_converting[MODEL_TLB_ENTRIES];
+/* Calls that change the slots and have not returned. */
+extern u32 model_slot_updates;
 /*
  * Guest pages, by address space, that a CPU has marked as used since the last ageing:
  * their leaves say so.

@@ -57,7 +57,9 @@ static void set_slot(const struct scenario_slot *slot)
 
 	for (u32 i = 0; i < slot->pages; i++)
 		host_pages[slot->page + i].changing++;
+	model_slot_updates++;
 	err = kvm_set_memory_region(&kvm, &request);
+	model_slot_updates--;
 	for (u32 i = 0; i < slot->pages; i++)
 		host_pages[slot->page + i].changing--;
 	slots_have_changed();
@@ -138,6 +140,7 @@ static void look(gfn_t gfn)
 		return;
 	sched_point();
 	gone = page->gone;
+	barrier_full(); /* the page first, then the test; a real look has asked the kernel */
 	if (!kvm_mmu_invalidate_retry_gfn_unsafe(&kvm, seq, gfn) && gone)
 		sched_fail("guest page %llu is gone, and a look without the lock misses it",
 			   (unsigned long long)gfn);
@@ -322,6 +325,7 @@ static void set_up(void)
 	host_reset(kvm.arena.pages_max);
 	memset(&kvm, 0, sizeof(kvm));
 	memset(model_converting, 0, sizeof(model_converting));
+	model_slot_updates = 0;
 	memset(model_used, 0, sizeof(model_used));
 	if (kvm_mmu_init_vm(&kvm) != 0)
 		sched_fail("setting up: the VM");

@@ -8,6 +8,7 @@
 
 #include "base/bits.h"
 #include "explore/host_model.h"
+#include "explore/search.h"
 #include "mmu/mmu.h"
 
 enum operands {
@@ -277,6 +278,8 @@ static int read_line(struct line *line, struct scenario *scenario)
 		return 0;
 	if (!strcmp(word, "mapped"))
 		return read_mapped(line, scenario);
+	if (!strcmp(word, "bound"))
+		return read_number(line, SEARCH_CHOICES_MAX, &scenario->bound);
 	if (!strcmp(word, "dirty"))
 		return read_dirty(line, &scenario->dirty);
 	if (strcmp(word, "slot") != 0)
@@ -306,7 +309,7 @@ int scenario_read(const char *path, struct scenario *scenario)
 	char text[512];
 	int err = 0;
 
-	*scenario = (struct scenario){0};
+	*scenario = (struct scenario){.bound = SCENARIO_BOUND};
 	if (!file) {
 		fprintf(stderr, "kvmu: explore: %s: %s\n", path, strerror(errno));
 		return -ENOENT;

@@ -5,6 +5,7 @@
  *   # What it is about; the first comment is its title.
  *   slot 0 gfn 0 page 0 pages 4          guest pages 0-3 are program pages 0-3
  *   mapped 0-1                           guest pages written once before the start
+ *   bound 3                              interruptions to try, where --bound does not say
  *   vcpu a: write 1; read 2              a vCPU's accesses, by guest page
  *   vcpu b late: read 2                  one that joins the VM while the others run
  *   host: unmap 1; map 1                 the program's calls, by program page
@@ -31,6 +32,7 @@
 #define SCENARIO_THREADS 6u
 #define SCENARIO_OPS	 12u
 #define SCENARIO_SLOTS	 4u
+#define SCENARIO_BOUND	 2u /* if it names none */
 
 /* In a slot's id: of the second address space. */
 #define SCENARIO_SMM_SLOT (1u << 16)
@@ -95,6 +97,7 @@ struct scenario {
 	struct scenario_slot slot[SCENARIO_SLOTS];
 	u64 mapped; /* bit per guest page */
 	struct scenario_dirty dirty;
+	u32 bound;
 	u32 nr_threads;
 	struct scenario_thread thread[SCENARIO_THREADS];
 };

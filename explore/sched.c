@@ -9,6 +9,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "explore/history.h"
 #include "explore/trace.h"
 
 #define STACK_BYTES (64u << 10)
@@ -197,6 +198,7 @@ void sched_wait(bool (*condition)(void *arg), void *arg)
 		self->condition_arg = arg;
 		pass_on(false);
 	}
+	history_catch_up(self);
 }
 
 void sched_relax(void)
@@ -216,6 +218,7 @@ void sched_relax(void)
 	self->relaxed = sched.writes - self->writes;
 	self->state = SCHED_RELAXING;
 	pass_on(false);
+	history_catch_up(self);
 }
 
 /* ---- running ------------------------------------------------------------------------- */

@@ -45,7 +45,8 @@ struct sched_thread {
 	u64 rcu_sections; /* ended so far */
 	struct late_store late[SCHED_LATE_STORES];
 	u32 nr_late;
-	void *context; /* ucontext_t */
+	u64 loads_from, loads_seen; /* history.c: no load runs ahead of; the latest seen */
+	void *context;		    /* ucontext_t */
 };
 
 struct sched {

@@ -7,8 +7,8 @@
 
 #include "base/bits.h"
 
-/* One delay in this many stores, in random schedules. */
-#define RANDOM_DELAY_ODDS 8u
+/* One store or load in this many is reordered in random schedules, where it may be. */
+#define RANDOM_REORDER_ODDS 8u
 
 static u64 next_random(struct search *search)
 {
@@ -51,10 +51,11 @@ static u32 highest(const struct search *search, u32 nr, const u8 *threads)
 
 static u32 decide_random(struct search *search, enum decision_kind kind, u32 nr, const u8 *threads)
 {
-	if (kind == DECIDE_DELAY) {
-		if (search->spent >= search->bound || next_random(search) % RANDOM_DELAY_ODDS)
+	if (kind != DECIDE_THREAD) {
+		if (search->reordered == search->bound || next_random(search) % RANDOM_REORDER_ODDS)
 			return 0;
-		return 1;
+		search->reordered++;
+		return 1 + (u32)(next_random(search) % (nr - 1));
 	}
 	for (u32 i = 0; i + 1 < search->bound && i < ARRAY_SIZE(search->change_at); i++) {
 		if (search->change_at[i] == search->nr)
@@ -83,6 +84,7 @@ void search_begin(struct search *search)
 {
 	search->nr = 0;
 	search->spent = 0;
+	search->reordered = 0;
 	if (search->mode == SEARCH_RANDOM)
 		draw_priorities(search);
 }

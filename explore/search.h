@@ -28,6 +28,7 @@ enum search_mode {
 enum decision_kind {
 	DECIDE_THREAD, /* options are threads; 0: the running one, if it can go on */
 	DECIDE_DELAY,  /* 1: the store becomes visible later */
+	DECIDE_LOAD,   /* n: the load runs ahead of the last n changes of its place */
 };
 
 struct decision {
@@ -54,6 +55,7 @@ struct search {
 	u32 priority[SEARCH_OPTIONS_MAX]; /* by thread */
 	u32 change_at[SEARCH_CHANGES_MAX];
 	u32 expected_decisions;
+	unsigned int reordered;
 
 	/* replay */
 	struct {

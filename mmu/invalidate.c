@@ -79,7 +79,8 @@ bool kvm_mmu_invalidate_retry_gfn_unsafe(const struct kvm *kvm, u64 mmu_seq, gfn
 	if (atomic_peek(&kvm->mmu_invalidate_in_progress) && invalidation_covers(kvm, gfn) &&
 	    !KVMU_MUTANT(OPEN_BRACKET_IGNORED))
 		return true;
-	barrier_read(); /* pairs with the write barrier in invalidate_end() */
+	if (!KVMU_MUTANT(TEST_WITHOUT_BARRIER) && !KVMU_MUTANT(FAULT_WITHOUT_BARRIER))
+		barrier_read(); /* pairs with the write barrier in invalidate_end() */
 	if (KVMU_MUTANT(SEQ_SIGN))
 		return atomic_peek(&kvm->mmu_invalidate_seq) != (u64)(s64)(int)mmu_seq;
 	return atomic_peek(&kvm->mmu_invalidate_seq) != mmu_seq;

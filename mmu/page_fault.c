@@ -484,7 +484,9 @@ enum kvm_ret_pf kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault 
 		return ret;
 
 	fault->mmu_seq = atomic_peek(&kvm->mmu_invalidate_seq);
-	barrier_read(); /* the sequence first, then the page: pairs with invalidate_end() */
+	/* The sequence first, then the page: pairs with invalidate_end(). */
+	if (!KVMU_MUTANT(FAULT_WITHOUT_BARRIER))
+		barrier_read();
 
 	if (kvm_mmu_invalidate_retry_gfn_unsafe(kvm, fault->mmu_seq, fault->gfn))
 		return RET_PF_RETRY;
