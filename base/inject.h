@@ -26,6 +26,7 @@
 	X(irqchip, "memory for the interrupt controllers", ENOMEM)                                 \
 	X(irq_routing, "memory for an interrupt routing", ENOMEM)                                  \
 	X(irqfd, "memory for an irqfd, and for their set", ENOMEM)                                 \
+	X(pit, "memory for an interval timer", ENOMEM)                                             \
 	X(ioeventfd, "memory for an ioeventfd", ENOMEM)                                            \
 	X(msr_filter, "memory for an MSR filter", ENOMEM)                                          \
 	X(file, "memory for a descriptor's object, and for the table of them", ENOMEM)             \
@@ -63,6 +64,7 @@
 	  EMFILE, ENFILE, ENOSPC)                                                                  \
 	X(irqfd_wait, "epoll_wait: waiting for eventfds", EINTR)                                   \
 	X(irqfd_thread, "pthread_create: who waits for them", EAGAIN)                              \
+	X(pit_thread, "pthread_create: who gives the interval timer's ticks", EAGAIN)              \
 	X(halt_events, "eventfd, signalfd: what ends a vCPU's halt", EMFILE, ENFILE, ENOMEM)       \
 	X(halt_wait, "ppoll: the halt", EINTR, ENOMEM)                                             \
 	X(halt_wake, "write: ending a vCPU's halt", EAGAIN)                                        \

@@ -81,6 +81,8 @@ ioctl_handler do_vcpu_has_attr, do_vcpu_get_attr, do_vcpu_set_attr;
 /* irqchip/ */
 ioctl_handler do_create_irqchip, do_irq_line, do_irq_line_status, do_get_irqchip, do_set_irqchip,
 	do_set_gsi_routing, do_signal_msi, do_irqfd, do_ioeventfd;
+ioctl_handler do_create_pit, do_create_pit2, do_get_pit, do_set_pit, do_get_pit2, do_set_pit2,
+	do_reinject_control;
 /* vm_coalesced.c */
 ioctl_handler do_register_coalesced, do_unregister_coalesced;
 /* vcpu_cpuid.c, vcpu_msrs.c */
@@ -101,5 +103,7 @@ ioctl_handler do_get_fpu, do_set_fpu, do_get_xsave, do_set_xsave, do_get_xcrs, d
 ioctl_handler do_get_mp_state, do_set_mp_state, do_get_vcpu_events, do_set_vcpu_events,
 	do_interrupt, do_nmi;
 ioctl_handler do_get_lapic, do_set_lapic;
+/* vcpu_vapic.c */
+ioctl_handler do_set_vapic_addr, do_tpr_access_reporting;
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "kvm/ioctl_table.h"
 #include "kvm/irqchip/irqchip.h"
+#include "kvm/vcpu_vapic.h"
 #include "vcpu/x86/lapic.h"
 
 static u64 now_ns(void)
@@ -29,6 +30,7 @@ const struct x86_machine_ops vm_machine_ops = {
 	.wake = wake,
 	.acknowledge_extint = irqchip_acknowledge_pic,
 	.eoi = irqchip_eoi,
+	.tpr_accessed = vcpu_tpr_accessed,
 };
 
 /* Without KVM_X2APIC_API_USE_32BIT_IDS the id has the place it has in an xAPIC. */

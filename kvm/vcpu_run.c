@@ -12,6 +12,7 @@
 #include "base/trace.h"
 #include "kvm/ioctl_table.h"
 #include "kvm/irqchip/irqchip.h"
+#include "kvm/vcpu_vapic.h"
 #include "kvm/vm_clock.h"
 #include "kvm/vm_coalesced.h"
 #include "vcpu/x86/flags.h"
@@ -185,14 +186,16 @@ static enum turn leave(struct vcpu *vcpu, u32 reason)
 	return TURN_RETURN;
 }
 
-/* Our own interrupt controllers, one element after the other. */
+/* Our own interrupt controllers and timer, one element after the other. */
 static bool irqchip_io(struct vcpu *vcpu)
 {
 	const struct x86_pio *pio = &vcpu->cpu->pio;
 
 	for (u32 i = 0; i < pio->count; i++) {
-		if (!irqchip_port(vcpu->vm, pio->port, pio->size, !pio->is_in,
-				  pio->data + i * pio->size))
+		u8 *data = pio->data + i * pio->size;
+
+		if (!irqchip_port(vcpu->vm, pio->port, pio->size, !pio->is_in, data) &&
+		    !vm_pit_port(vcpu->vm, pio->port, pio->size, !pio->is_in, data))
 			return false;
 	}
 	return true;
@@ -382,11 +385,23 @@ static enum turn exit_debug(struct vcpu *vcpu)
 }
 
 /* The program's I/O APIC hears of the end of an interrupt. */
-static enum turn exit_eoi(struct vcpu *vcpu)
+static void exit_eoi(struct vcpu *vcpu)
 {
 	vcpu->run->eoi.vector = (u8)vcpu->ended_vector;
 	vcpu->ended_vector = -1;
-	return leave(vcpu, KVM_EXIT_IOAPIC_EOI);
+	leave(vcpu, KVM_EXIT_IOAPIC_EOI);
+}
+
+/* What the program is still to be told; false: nothing. */
+static bool exit_late(struct vcpu *vcpu)
+{
+	if (vcpu->ended_vector >= 0)
+		exit_eoi(vcpu);
+	else if (vcpu->tpr_report.is_due)
+		vcpu_tpr_report(vcpu);
+	else
+		return false;
+	return true;
 }
 
 static enum turn exit_interrupted(struct vcpu *vcpu, long *ret)
@@ -449,7 +464,7 @@ static enum turn handle_exit(struct vcpu *vcpu, enum x86_exit exit, long *ret)
 	case X86_EXIT_SHUTDOWN:
 		return leave(vcpu, KVM_EXIT_SHUTDOWN);
 	case X86_EXIT_INTR:
-		return vcpu->ended_vector < 0 ? exit_interrupted(vcpu, ret) : exit_eoi(vcpu);
+		return exit_late(vcpu) ? TURN_RETURN : exit_interrupted(vcpu, ret);
 	case X86_EXIT_IRQ_WINDOW:
 		return leave(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	case X86_EXIT_EMULATION:
@@ -518,9 +533,16 @@ static enum turn sleep_turn(struct vcpu *vcpu, long *ret)
 
 static enum turn run_turn(struct vcpu *vcpu, long *ret)
 {
+	enum x86_exit exit;
+
 	if (vcpu->cpu->mp_state != X86_MP_RUNNABLE)
 		return sleep_turn(vcpu, ret);
-	return handle_exit(vcpu, x86_cpu_run(vcpu->cpu, false), ret);
+	if (unlikely(vcpu->vapic))
+		vcpu_vapic_to_guest(vcpu);
+	exit = x86_cpu_run(vcpu->cpu, false);
+	if (unlikely(vcpu->vapic))
+		vcpu_vapic_from_guest(vcpu);
+	return handle_exit(vcpu, exit, ret);
 }
 
 static long run_until_exit(struct vcpu *vcpu)
@@ -534,10 +556,8 @@ static long run_until_exit(struct vcpu *vcpu)
 		return ret;
 	}
 	/* From a run that was over before it could say so. */
-	if (unlikely(vcpu->ended_vector >= 0)) {
-		exit_eoi(vcpu);
+	if (unlikely(exit_late(vcpu)))
 		return 0;
-	}
 	while (run_turn(vcpu, &ret) == TURN_AGAIN)
 		continue;
 	return ret;

@@ -35,6 +35,11 @@ struct vcpu {
 	sigset_t signal_mask; /* KVM_SET_SIGNAL_MASK: in force during KVM_RUN */
 	sigset_t wait_mask;   /* during KVM_RUN: what the program keeps blocked */
 
+	gpa_t vapic; /* KVM_SET_VAPIC_ADDR, 0: none */
+	struct tpr_report {
+		bool wanted, is_due, is_write;
+		u64 rip;
+	} tpr_report;		/* KVM_TPR_ACCESS_REPORTING */
 	int ended_vector;	/* for KVM_EXIT_IOAPIC_EOI, -1: none */
 	u32 clock_version;	/* of the entry in the guest's memory, vcpu_pv.c */
 	bool guest_was_stopped; /* KVM_KVMCLOCK_CTRL */

@@ -77,6 +77,15 @@ unsigned int ioapic_set(struct ioapic *io, u32 pin, bool level)
 	return was_high ? 0 : service_edge(io, pin);
 }
 
+bool ioapic_passes(const struct ioapic *io, u32 pin, u8 *vector)
+{
+	u64 entry = io->entry[pin];
+	u32 delivery = (entry >> 8) & 7;
+
+	*vector = delivery <= X86_DELIVER_LOWEST ? (u8)entry : 0;
+	return !(entry & ENTRY_MASKED);
+}
+
 void ioapic_eoi(struct ioapic *io, u8 vector, u32 *pins)
 {
 	*pins = 0;

@@ -29,6 +29,8 @@ struct ioapic {
 void ioapic_reset(struct ioapic *io);
 /* The level of an input; how many CPUs took the message that this led to. */
 unsigned int ioapic_set(struct ioapic *io, u32 pin, bool level);
+/* Would an edge of the input get out?  @vector gets what it becomes; 0 is none of a CPU's own. */
+bool ioapic_passes(const struct ioapic *io, u32 pin, u8 *vector);
 /* A CPU has ended the level-triggered @vector; @pins gets the inputs that used it. */
 void ioapic_eoi(struct ioapic *io, u8 vector, u32 *pins);
 /* After its state was loaded: what waits goes out. */

@@ -33,6 +33,7 @@ void vm_irqchip_start(struct vm *vm)
 
 void vm_irqchip_end(struct vm *vm)
 {
+	vm_pit_end(vm);
 	irqfd_free_all(vm);
 	ioeventfd_free_all(vm);
 	irq_routing_free(vm);

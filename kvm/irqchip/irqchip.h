@@ -24,6 +24,7 @@ enum irq_source {
 struct irq_routing; /* routing.c */
 struct irqfds;	    /* irqfd.c */
 struct ioeventfd;   /* ioeventfd.c */
+struct vm_pit;	    /* vm_pit.c */
 
 struct irqchip {
 	pthread_mutex_t lock;
@@ -35,7 +36,8 @@ struct irqchip {
 	struct irq_routing *routing;
 	struct irqfds *irqfds; /* NULL: none yet */
 	struct ioeventfd *ioeventfds;
-	u32 nr_ioeventfds; /* looked at without the lock */
+	u32 nr_ioeventfds;    /* looked at without the lock */
+	struct vm_pit *timer; /* NULL: none */
 };
 
 /* ---- life (irqchip.c) ------------------------------------------------------------------- */
@@ -61,6 +63,14 @@ int irq_routing_set(struct vm *vm, u32 gsi, bool level);
 bool irq_routing_has_level_vector(struct vm *vm, u8 vector);
 /* Does @gsi lead to one of these I/O APIC pins? */
 bool irq_routing_leads_to(struct vm *vm, u32 gsi, u32 pins);
+/* What has become of the last edge of a line; from bad to good. */
+enum irq_edge {
+	IRQ_EDGE_BLOCKED, /* it is masked wherever it leads to */
+	IRQ_EDGE_BUSY,	  /* the guest has not dealt with it yet: another would be lost */
+	IRQ_EDGE_FREE,
+};
+/* With the lock held. */
+enum irq_edge irq_routing_edge_state(struct vm *vm, u32 gsi);
 /* The usual PC's table. */
 int irq_routing_set_default(struct vm *vm) KVMU_MUST_CHECK;
 void irq_routing_free(struct vm *vm);
@@ -77,6 +87,13 @@ void irqchip_eoi(struct x86_cpu *cpu, u8 vector);
 /* Port or memory access of a guest; true: it was one of the chips'. @data as wide as @bytes. */
 bool irqchip_port(struct vm *vm, u16 port, u32 bytes, bool write, u8 *data);
 bool irqchip_mmio(struct vm *vm, gpa_t gpa, u32 bytes, bool write, u8 *data);
+
+/* ---- the interval timer (vm_pit.c) ---------------------------------------------------------- */
+
+/* As irqchip_port(). */
+bool vm_pit_port(struct vm *vm, u16 port, u32 bytes, bool write, u8 *data);
+/* Before the vCPUs go: its thread sends to them. */
+void vm_pit_end(struct vm *vm);
 
 /* ---- eventfds ---------------------------------------------------------------------------------
  */

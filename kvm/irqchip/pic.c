@@ -74,6 +74,18 @@ bool pic_output(const struct pic *pic)
 	return chosen(pic, MASTER) != NONE;
 }
 
+bool pic_is_masked(const struct pic *pic, u32 pin)
+{
+	return pic->chip[pin / 8].imr & BIT_ULL(pin % 8);
+}
+
+bool pic_is_busy(const struct pic *pic, u32 pin)
+{
+	const struct pic_chip *chip = &pic->chip[pin / 8];
+
+	return (chip->irr | chip->isr) & BIT_ULL(pin % 8);
+}
+
 void pic_set(struct pic *pic, u32 pin, bool level)
 {
 	set_input(&pic->chip[pin / 8], pin % 8, level);

@@ -36,6 +36,9 @@ void pic_reset(struct pic *pic);
 bool pic_output(const struct pic *pic);
 /* Set the level of an input, 0 .. 15. */
 void pic_set(struct pic *pic, u32 pin, bool level);
+/* Is the input masked?  Is an edge of it waiting, or being served? */
+bool pic_is_masked(const struct pic *pic, u32 pin);
+bool pic_is_busy(const struct pic *pic, u32 pin);
 /* The interrupt is taken: its vector. */
 u8 pic_acknowledge(struct pic *pic);
 

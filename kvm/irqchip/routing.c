@@ -126,6 +126,41 @@ bool irq_routing_leads_to(struct vm *vm, u32 gsi, u32 pins)
 	return false;
 }
 
+static enum irq_edge pin_edge_state(struct vm *vm, const struct kvm_irq_routing_irqchip *to)
+{
+	u32 pin = to->irqchip == KVM_IRQCHIP_PIC_SLAVE ? PIC_CHIP_PINS + to->pin : to->pin;
+	const struct irqchip *chip = vm->irqchip;
+	u8 vector;
+
+	if (to->irqchip == KVM_IRQCHIP_IOAPIC) {
+		if (!ioapic_passes(&chip->ioapic, to->pin, &vector))
+			return IRQ_EDGE_BLOCKED;
+		return x86_lapic_has_vector(&vm->kvm, vector) ? IRQ_EDGE_BUSY : IRQ_EDGE_FREE;
+	}
+	if (pic_is_masked(&chip->pic, pin))
+		return IRQ_EDGE_BLOCKED;
+	return pic_is_busy(&chip->pic, pin) ? IRQ_EDGE_BUSY : IRQ_EDGE_FREE;
+}
+
+/* A line may lead to several: it is as free as the freest. */
+enum irq_edge irq_routing_edge_state(struct vm *vm, u32 gsi)
+{
+	const struct irq_routing *routing = vm->irqchip->routing;
+	enum irq_edge found = IRQ_EDGE_BLOCKED;
+
+	for (u32 i = 0; routing && i < routing->nr; i++) {
+		const struct kvm_irq_routing_entry *entry = &routing->entries[i];
+		enum irq_edge state = IRQ_EDGE_FREE; /* a message is never held back */
+
+		if (entry->gsi != gsi)
+			continue;
+		if (entry->type == KVM_IRQ_ROUTING_IRQCHIP)
+			state = pin_edge_state(vm, &entry->u.irqchip);
+		found = state > found ? state : found;
+	}
+	return found;
+}
+
 /* ---- the table ------------------------------------------------------------------------------ */
 
 static void replace(struct vm *vm, struct irq_routing *routing)

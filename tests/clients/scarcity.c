@@ -423,6 +423,7 @@ static void statistics(struct life *l)
 /* What KVM tells a guest about time lies in the guest's memory. */
 static void tell_the_time(struct life *l)
 {
+	struct kvm_pit_config timer = {.flags = 0};
 	struct {
 		struct kvm_msrs head;
 		struct kvm_msr_entry entry[2];
@@ -432,6 +433,7 @@ static void tell_the_time(struct life *l)
 			  {.index = 0x4b564d03, .data = (CODE_GPA + 0xd00) | 1}},
 	};
 
+	TRY(memory, ioctl(l->c.vm, KVM_CREATE_PIT2, &timer));
 	/* Without its feature in CPUID an MSR is none. */
 	EXPECT(ioctl(l->c.vcpu, KVM_SET_MSRS, &msrs) >= 0);
 	work_on_data(l, DATA_GPA);

@@ -89,6 +89,19 @@ int x86_lapic_highest(struct x86_cpu *cpu)
 	return vector >= 0 && ((u32)vector & 0xf0) > (ppr & 0xf0) ? vector : -1;
 }
 
+u32 x86_lapic_priorities(const struct x86_cpu *cpu)
+{
+	int in_service = highest_vector(cpu, X86_LAPIC_ISR);
+	int waiting = highest_vector(cpu, X86_LAPIC_IRR);
+	u32 word = *x86_lapic_reg(cpu, X86_LAPIC_TPR) & 0xff;
+
+	if (in_service > 0)
+		word |= ((u32)in_service & 0xf0) << 8;
+	if (waiting > 0)
+		word |= (u32)waiting << 24;
+	return word;
+}
+
 void x86_lapic_accept(struct x86_cpu *cpu, u8 vector)
 {
 	clear_vector(cpu, X86_LAPIC_IRR, vector);

@@ -148,6 +148,9 @@ int x86_lapic_set_msr(struct x86_cpu *cpu, u32 index, u64 value) KVMU_MUST_CHECK
 /* Is there an entry for corrected machine checks? */
 void x86_lapic_set_cmci(struct x86_cpu *cpu, bool there);
 
+void x86_lapic_set_tpr(struct x86_cpu *cpu, u32 value);
+/* Task priority, class in service << 8, highest vector that waits << 24; 0 where there is none. */
+u32 x86_lapic_priorities(const struct x86_cpu *cpu);
 /* CR8, the upper half of the task priority. */
 void x86_set_cr8(struct x86_cpu *cpu, u64 value);
 
@@ -164,6 +167,8 @@ void x86_lapic_load(struct x86_cpu *cpu, const u32 regs[X86_LAPIC_WORDS]);
 unsigned int x86_lapic_send(struct kvm *kvm, const struct x86_irq_msg *msg);
 /* To this CPU alone. @level and @vector as in a message. */
 void x86_lapic_raise(struct x86_cpu *cpu, u8 vector, bool level);
+/* From any thread: is @vector requested from, or being served by, any CPU of @kvm? */
+bool x86_lapic_has_vector(struct kvm *kvm, u8 vector);
 /* From any thread: machine->extint is up, which may concern this CPU. */
 void x86_lapic_notify_extint(struct x86_cpu *cpu);
 /* Does the 8259's line get through to this CPU? */

@@ -120,7 +120,7 @@ static void write_lvt(struct x86_cpu *cpu, u32 offset, u32 value)
 		write_reg32(cpu, offset, value);
 }
 
-static void write_tpr(struct x86_cpu *cpu, u32 value)
+void x86_lapic_set_tpr(struct x86_cpu *cpu, u32 value)
 {
 	write_reg32(cpu, X86_LAPIC_TPR, value & 0xff);
 	cpu->cr8 = (value & 0xff) >> 4;
@@ -138,7 +138,7 @@ static bool write_reg(struct x86_cpu *cpu, u32 offset, u32 value)
 {
 	switch (offset) {
 	case X86_LAPIC_TPR:
-		write_tpr(cpu, value);
+		x86_lapic_set_tpr(cpu, value);
 		return true;
 	case X86_LAPIC_EOI:
 		x86_lapic_eoi(cpu);
@@ -210,12 +210,21 @@ static u32 read_reg(const struct x86_cpu *cpu, u32 offset)
 
 /* ---- the page ------------------------------------------------------------------------------- */
 
+static void report(struct x86_cpu *cpu, u32 offset, bool is_write)
+{
+	const struct x86_machine_ops *ops = cpu->machine->ops;
+
+	if ((offset & ~15u) == X86_LAPIC_TPR && ops->tpr_accessed)
+		ops->tpr_accessed(cpu, is_write);
+}
+
 /* Registers are 32 bits wide at multiples of 16; between them and behind is nothing. */
 void x86_lapic_mmio_read(struct x86_cpu *cpu, gpa_t gpa, void *buf, unsigned int bytes)
 {
 	u32 offset = (u32)(gpa & ~PAGE_MASK);
 	u32 value = 0;
 
+	report(cpu, offset, false);
 	if (offset < X86_LAPIC_PAGE_BYTES && (offset & 15) + bytes <= 4)
 		value = read_reg(cpu, offset & ~15u) >> 8 * (offset & 3);
 	memset(buf, 0, bytes);
@@ -230,6 +239,7 @@ void x86_lapic_mmio_write(struct x86_cpu *cpu, gpa_t gpa, const void *buf, unsig
 	if (offset >= X86_LAPIC_PAGE_BYTES || (offset & 15) || bytes < 4)
 		return;
 	memcpy(&value, buf, 4);
+	report(cpu, offset, true);
 	write_xapic(cpu, offset, value);
 }
 

@@ -31,6 +31,8 @@ struct x86_machine_ops {
 	int (*acknowledge_extint)(struct x86_cpu *cpu);
 	/* A level-triggered interrupt has ended; NULL: nobody wants to know. */
 	void (*eoi)(struct x86_cpu *cpu, u8 vector);
+	/* The guest has used the task priority by the register page, not by CR8; or NULL. */
+	void (*tpr_accessed)(struct x86_cpu *cpu, bool is_write);
 };
 
 /* Values of the KVM API's KVM_MSR_FILTER_*. */
