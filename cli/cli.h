@@ -31,6 +31,8 @@ int launch(char **argv, const struct wishes *wishes);
 /* The commands; @argv[0] is their name.  Exit codes, where the program was not started. */
 int cmd_run(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+/* Of all commands; an exit code. */
+int print_help(void);
 
 /*
  * --inject: add what one of them says to @all, of @bytes bytes.  False after a

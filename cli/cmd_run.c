@@ -43,6 +43,8 @@ static int parse_options(int argc, char **argv, struct run *run)
 			i++;
 			break;
 		}
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			exit(print_help());
 		if (!strcmp(argv[i], "--stats")) {
 			run->wishes.stats = true;
 		} else if (!strcmp(argv[i], "--inject")) {

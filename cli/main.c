@@ -51,7 +51,7 @@ static const char help_text[] =
 	"  126  PROGRAM was found but cannot be executed\n"
 	"  127  PROGRAM was not found\n";
 
-static int print_help(void)
+int print_help(void)
 {
 	fputs(help_text, stdout);
 	return fflush(stdout) ? EXIT_OWN_FAILURE : 0;

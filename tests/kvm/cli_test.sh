@@ -29,6 +29,7 @@ expect 0 "kvmu 0." "$kvmu" --version
 expect 125 "no command" "$kvmu"
 expect 125 "unknown command 'walk'" "$kvmu" walk
 expect 125 "no program" "$kvmu" run
+expect 0 "Usage: kvmu run" "$kvmu" run --help
 expect 125 "no program" "$kvmu" run --stats --
 expect 125 "unknown option '--fast'" "$kvmu" run --fast -- true
 expect 127 "not found" "$kvmu" run -- no-such-program

@@ -130,6 +130,16 @@ class Sites(unittest.TestCase):
         self.assertEqual(self.problems("mmap"),
                          ["kvm/vm_fd.c: mmap() has no site and is not listed as harmless"])
 
+    def sure(self, place, call):
+        return list(check_sites.sure_problems(place, f"host_sure({call}, 0);\n"))
+
+    def test_a_sure_call_elsewhere_is_found(self):
+        self.assertEqual(self.sure("kvm/file.c", "SYS_close"), [])
+        self.assertEqual(self.sure("kvm/vm_fd.c", "SYS_close"),
+                         ["kvm/vm_fd.c: host_sure(SYS_close): nobody says why it is sure there"])
+        self.assertEqual(self.sure("kvm/file.c", "nr"),
+                         ["kvm/file.c: host_sure() of a call that is not named"])
+
 
 class Mutants(unittest.TestCase):
     """The document as it is, with one thing changed."""
