@@ -115,7 +115,7 @@ struct kvm {
 	struct kvm_guest_copies guest_copies;
 
 	/*
-	 * Invalidation; written under mmu_lock for writing, mails: retry by gfn.
+	 * Invalidation, with retry by gfn (mmu/invalidate.c); written under mmu_lock for writing.
 	 * One range for all address spaces: a fault in another may retry in vain.
 	 */
 	s64 mmu_invalidate_in_progress;
@@ -152,9 +152,9 @@ enum kvm_vcpu_request {
 	KVM_REQ_TLB_FLUSH = 1u << 0,
 	KVM_REQ_KICK = 1u << 1, /* leave guest code and look at the outside world */
 	KVM_REQ_VM_DEAD = 1u << 2,
-	KVM_REQ_EVENT = 1u << 3,	/* an interrupt or event may be deliverable */
-	KVM_REQ_CLOCK_UPDATE = 1u << 5, /* the guest's paravirtual clock must be written anew */
+	KVM_REQ_EVENT = 1u << 3, /* an interrupt or event may be deliverable */
 	KVM_REQ_DIRTY_RING_SOFT_FULL = 1u << 4,
+	KVM_REQ_CLOCK_UPDATE = 1u << 5, /* the guest's paravirtual clock must be written anew */
 };
 
 typedef enum kvm_ret_pf (*kvm_mmu_page_fault_fn)(struct kvm_vcpu *vcpu,

@@ -32,7 +32,7 @@ struct kvm_gmem;
 #define KVM_RET_PF_OUTCOMES(X)                                               \
 	X(CONTINUE, 0, 3) /* so far so good, keep handling the fault */      \
 	X(RETRY, 1, 5)	  /* let the vCPU fault again */                     \
-	X(EMULATE, 2, 1)  /* MMIO or write-tracked: emulate the access */    \
+	X(EMULATE, 2, 1)  /* MMIO, or a write to ROM: emulate the access */  \
 	X(INVALID, 3, 6)  /* nothing decided; a bug if the caller sees it */ \
 	X(FIXED, 4, 2)	  /* the entry is in place */                        \
 	X(SPURIOUS, 5, 4) /* it already was */                               \
