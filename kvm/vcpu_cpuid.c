@@ -62,13 +62,18 @@ long do_get_emulated_cpuid(struct ioctl_call *call)
 long do_get_cpuid2(struct ioctl_call *call)
 {
 	const struct x86_cpu *cpu = call->vcpu->cpu;
+	struct x86_cpuid_entry entries[X86_MAX_CPUID];
 	u32 room;
 
 	if (kvm_copy_from_user(&room, call->arg, sizeof(room)))
 		return -EFAULT;
 	if (room < cpu->nr_cpuid)
 		return -E2BIG;
-	return copy_table_out(call->arg, cpu->cpuid, cpu->nr_cpuid);
+	for (u32 i = 0; i < cpu->nr_cpuid; i++) {
+		entries[i] = cpu->cpuid[i];
+		x86_cpuid_live(cpu, &entries[i]);
+	}
+	return copy_table_out(call->arg, entries, cpu->nr_cpuid);
 }
 
 /* ---- setting --------------------------------------------------------------------------------- */
@@ -100,6 +105,22 @@ static void withdraw_unhalt(struct vcpu *vcpu, struct x86_cpuid_entry *entries, 
 			entries[i].eax &= ~(1u << X86_PV_UNHALT);
 }
 
+/* But for what follows the CPU's state, which KVM_GET_CPUID2 may have told in the meantime. */
+static bool is_same_table(const struct x86_cpu *cpu, const struct x86_cpuid_entry *entries, u32 nr)
+{
+	if (nr != cpu->nr_cpuid)
+		return false;
+	for (u32 i = 0; i < nr; i++) {
+		struct x86_cpuid_entry given = entries[i], ours = cpu->cpuid[i];
+
+		x86_cpuid_live(cpu, &given);
+		x86_cpuid_live(cpu, &ours);
+		if (memcmp(&given, &ours, sizeof(given)))
+			return false;
+	}
+	return true;
+}
+
 /*
  * After its first run a vCPU's CPUID is what it is; the same table again is
  * accepted, since programs that hot-plug do that.
@@ -109,12 +130,8 @@ static int adopt(struct vcpu *vcpu, struct x86_cpuid_entry *entries, u32 nr)
 	struct x86_cpu *cpu = vcpu->cpu;
 
 	withdraw_unhalt(vcpu, entries, nr);
-	if (vcpu->has_run) {
-		bool same =
-			nr == cpu->nr_cpuid && !memcmp(entries, cpu->cpuid, nr * sizeof(*entries));
-
-		return same ? 0 : -EINVAL;
-	}
+	if (vcpu->has_run)
+		return is_same_table(cpu, entries, nr) ? 0 : -EINVAL;
 	if (!address_widths_valid(entries, nr))
 		return -EINVAL;
 	memcpy(cpu->cpuid, entries, nr * sizeof(*entries));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * x87 and SSE state and what enables it (api.rst 4.31, 4.32, 4.42 to 4.45).  The
+ * x87, SSE and AVX state and what enables it (api.rst 4.31, 4.32, 4.42 to 4.45).  The
  * images themselves are the CPU's: vcpu/x86/fpu_state.h.
  */
 #include <string.h>
@@ -50,7 +50,11 @@ long do_set_fpu(struct ioctl_call *call)
 
 long do_get_xsave(struct ioctl_call *call)
 {
-	x86_xsave_image(call->vcpu->cpu, call->data, sizeof(struct kvm_xsave));
+	const struct x86_cpu *cpu = call->vcpu->cpu;
+
+	/* Of a component that the guest cannot have KVM does not tell. */
+	x86_xsave_image(cpu, call->data, sizeof(struct kvm_xsave),
+			cpu->xcr0_offered | X86_XFEATURES_LEGACY);
 	return 0;
 }
 
@@ -72,12 +76,6 @@ long do_get_xcrs(struct ioctl_call *call)
 	return 0;
 }
 
-/* The rules of XSETBV (SDM vol. 2): x87 always, and only what is offered. */
-static bool xcr0_valid(u64 value)
-{
-	return (value & X86_XFEATURE_X87) && !(value & ~X86_XFEATURES);
-}
-
 long do_set_xcrs(struct ioctl_call *call)
 {
 	const struct kvm_xcrs *xcrs = call->data;
@@ -87,7 +85,7 @@ long do_set_xcrs(struct ioctl_call *call)
 	for (u32 i = 0; i < xcrs->nr_xcrs; i++) {
 		if (xcrs->xcrs[i].xcr != 0)
 			continue;
-		if (!xcr0_valid(xcrs->xcrs[i].value))
+		if (!x86_xcr0_valid(call->vcpu->cpu, xcrs->xcrs[i].value))
 			return -EINVAL;
 		call->vcpu->cpu->xcr0 = xcrs->xcrs[i].value;
 		x86_cpu_state_changed(call->vcpu->cpu);

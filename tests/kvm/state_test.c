@@ -145,6 +145,51 @@ static void xcrs_and_debug_registers(void **state)
 	assert_memory_equal(&dr, &now, sizeof(dr));
 }
 
+#define XSTATE_BV 512 /* offsets in an XSAVE image, its standard format */
+#define YMM_HIGH  576
+#define YMM_BYTES 256
+
+static void set_xcr0(const struct fixture *f, uint64_t value, int expected)
+{
+	struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0].value = value}, now;
+
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_XCRS, &xcrs), expected);
+	GET(f, vcpu, KVM_GET_XCRS, &now);
+	if (!expected)
+		assert_int_equal(now.xcrs[0].value, value);
+}
+
+static void avx_state_is_kept(void **state)
+{
+	const struct fixture *f = *state;
+	static struct kvm_xsave xsave;
+	uint8_t *image = (uint8_t *)&xsave, expected[YMM_BYTES];
+
+	set_xcr0(f, 3, EINVAL); /* before CPUID says what there is */
+	set_supported_cpuid(f);
+	set_xcr0(f, 7, 0);
+	set_xcr0(f, 5, EINVAL); /* AVX state without SSE's */
+	set_xcr0(f, 6, EINVAL);
+	set_xcr0(f, 0x207, EINVAL);
+	GET(f, vcpu, KVM_GET_XSAVE, &xsave);
+	assert_int_equal(image[XSTATE_BV] & 4, 0);
+	memset(image + YMM_HIGH, 0x44, YMM_BYTES);
+	image[XSTATE_BV] = 7;
+	SET(f, vcpu, KVM_SET_XSAVE, &xsave);
+	memset(&xsave, 0, sizeof(xsave));
+	GET(f, vcpu, KVM_GET_XSAVE2, &xsave);
+	assert_int_equal(image[XSTATE_BV] & 4, 4);
+	memset(expected, 0x44, YMM_BYTES);
+	assert_memory_equal(image + YMM_HIGH, expected, YMM_BYTES);
+	/* An image of a CPU without AVX: what is there does not matter, the state is initial. */
+	image[XSTATE_BV] = 3;
+	SET(f, vcpu, KVM_SET_XSAVE, &xsave);
+	GET(f, vcpu, KVM_GET_XSAVE, &xsave);
+	assert_int_equal(image[XSTATE_BV] & 4, 0);
+	memset(expected, 0, YMM_BYTES);
+	assert_memory_equal(image + YMM_HIGH, expected, YMM_BYTES);
+}
+
 /* Every MSR that is listed can be read, and set to what was read. */
 static void listed_msrs_can_be_saved(void **state)
 {
@@ -185,6 +230,46 @@ struct cpuid_table {
 	struct kvm_cpuid2 head;
 	struct kvm_cpuid_entry2 entries[256];
 };
+
+static struct kvm_cpuid_entry2 *find_leaf(struct cpuid_table *table, uint32_t function,
+					  uint32_t index)
+{
+	for (uint32_t i = 0; i < table->head.nent; i++)
+		if (table->entries[i].function == function && table->entries[i].index == index)
+			return &table->entries[i];
+	fail_msg("no CPUID leaf %#x", function);
+	return NULL;
+}
+
+static void guest_without_avx_has_no_avx_state(void **state)
+{
+	const struct fixture *f = *state;
+	static struct cpuid_table table = {.head.nent = 256};
+	static struct kvm_xsave xsave;
+	uint8_t *image = (uint8_t *)&xsave;
+
+	GET(f, sys, KVM_GET_SUPPORTED_CPUID, &table);
+	assert_int_equal(find_leaf(&table, 1, 0)->ecx >> 28 & 1, 1);
+	assert_int_equal(find_leaf(&table, 0xd, 0)->ecx, YMM_HIGH + YMM_BYTES);
+	/* What follows XCR0 is told with it. */
+	SET(f, vcpu, KVM_SET_CPUID2, &table);
+	set_xcr0(f, 7, 0);
+	GET(f, vcpu, KVM_GET_CPUID2, &table);
+	assert_int_equal(find_leaf(&table, 0xd, 0)->ebx, YMM_HIGH + YMM_BYTES);
+	set_xcr0(f, 3, 0);
+	GET(f, vcpu, KVM_GET_CPUID2, &table);
+	assert_int_equal(find_leaf(&table, 0xd, 0)->ebx, YMM_HIGH);
+	find_leaf(&table, 0xd, 0)->eax = 3;
+	SET(f, vcpu, KVM_SET_CPUID2, &table);
+	set_xcr0(f, 7, EINVAL);
+	memset(image + YMM_HIGH, 0x44, YMM_BYTES);
+	memcpy(image, (uint8_t[]){0x7f, 3}, 2);
+	image[XSTATE_BV] = 7;
+	SET(f, vcpu, KVM_SET_XSAVE, &xsave);
+	GET(f, vcpu, KVM_GET_XSAVE, &xsave);
+	assert_int_equal(image[XSTATE_BV] & 4, 0);
+	assert_int_equal(image[YMM_HIGH], 0);
+}
 
 static void cpuid_is_kept(void **state)
 {
@@ -293,6 +378,8 @@ int main(void)
 		TEST(listed_msrs_can_be_saved),
 		TEST(unknown_msrs_stop_the_list),
 		TEST(cpuid_is_kept),
+		TEST(avx_state_is_kept),
+		TEST(guest_without_avx_has_no_avx_state),
 		TEST(events),
 		TEST_IRQCHIP(lapic_page),
 		TEST(clocks),

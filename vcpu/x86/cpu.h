@@ -70,12 +70,17 @@ int x86_set_msr(struct x86_cpu *cpu, u32 index, u64 value, bool host) KVMU_MUST_
 /* The MSRs user space may save and restore; returns how many. */
 u32 x86_msr_list(const u32 **indices);
 
-/* CPUID as the guest sees it (with OSXSAVE and APIC bits live). */
+/* CPUID as the guest sees it, with what follows the CPU's state. */
 void x86_cpuid(const struct x86_cpu *cpu, u32 function, u32 index, u32 out[4]);
+/* The same for one entry of a table: OSXSAVE, APIC, MWAIT, the size of the XSAVE area. */
+void x86_cpuid_live(const struct x86_cpu *cpu, struct x86_cpuid_entry *entry);
 /* What this CPU model can do, as KVM_GET_SUPPORTED_CPUID; returns the number of entries. */
 u32 x86_supported_cpuid(struct x86_cpuid_entry *entries, u32 max);
 /* Adopt a CPUID table: maxphyaddr and the like follow. */
 void x86_cpuid_changed(struct x86_cpu *cpu);
+
+/* May the guest have this in XCR0?  (SDM vol. 2, XSETBV; as KVM_SET_XCRS checks.) */
+bool x86_xcr0_valid(const struct x86_cpu *cpu, u64 value);
 
 /* The hypercall that the last run left with is done: the answer to RAX, RIP past it. */
 void x86_hypercall_return(struct x86_cpu *cpu, u64 answer);

@@ -379,6 +379,7 @@ struct x86_cpu {
 	struct x86_segment seg[X86_NR_SEGS];
 	struct x86_dtable gdt, idt;
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	u64 xcr0_offered; /* by CPUID; x87 may be set in XCR0 besides */
 	u64 dr[8];
 	u64 pdptr[4];		 /* PAE: loaded with CR3 */
 	u64 apic_base;		 /* read by other CPUs too: atomic */

@@ -12,6 +12,7 @@
 #endif
 
 #include "vcpu/x86/core.h"
+#include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/pv.h"
 
 #define CPUID_INDEXED 1u /* KVM_CPUID_FLAG_SIGNIFCANT_INDEX */
@@ -24,10 +25,11 @@
 #endif
 #ifdef KVMU_HAVE_SSE
 #define LEAF1_EDX_SSE (BIT_ULL(24) | BIT_ULL(25) | BIT_ULL(26))
-/* SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, AES, XSAVE */
+#define LEAF1_ECX_AVX BIT_ULL(28)
+/* SSE3, PCLMULQDQ, SSSE3, SSE4.1, SSE4.2, AES, XSAVE, AVX */
 #define LEAF1_ECX_SSE                                                                     \
 	(BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(9) | BIT_ULL(19) | BIT_ULL(20) | BIT_ULL(25) | \
-	 BIT_ULL(26))
+	 BIT_ULL(26) | LEAF1_ECX_AVX)
 #else
 #define LEAF1_EDX_SSE 0
 #define LEAF1_ECX_SSE 0
@@ -130,17 +132,27 @@ static void add_basic(struct x86_cpuid_entry *entries, u32 *nr, u32 max)
 	add(entries, nr, max, 0xb)->flags = CPUID_INDEXED;
 }
 
-/* x87 and SSE state, standard format (SDM vol. 1, 13.2). */
+#define LEAF_D1_EAX_XSAVEOPT BIT_ULL(0)
+#define LEAF_D1_EAX_XSAVEC   BIT_ULL(1)
+
+/* State components and where they are (SDM vol. 1, 13.2). */
 static void add_xsave(struct x86_cpuid_entry *entries, u32 *nr, u32 max)
 {
 	struct x86_cpuid_entry *e = add(entries, nr, max, 0xd);
 
 	e->flags = CPUID_INDEXED;
-	e->eax = 3;
-	e->ebx = e->ecx = 576;
+	e->eax = (u32)X86_XFEATURES;
+	e->ebx = e->ecx = X86_XSAVE_BYTES;
 	e = add(entries, nr, max, 0xd);
 	e->flags = CPUID_INDEXED;
 	e->index = 1;
+	e->eax = (u32)(LEAF_D1_EAX_XSAVEOPT | LEAF_D1_EAX_XSAVEC);
+	e->ebx = X86_XSAVE_BYTES;
+	e = add(entries, nr, max, 0xd);
+	e->flags = CPUID_INDEXED;
+	e->index = 2;
+	e->eax = X86_XSAVE_BYTES - X86_XS_YMM;
+	e->ebx = X86_XS_YMM;
 }
 
 static void add_extended(struct x86_cpuid_entry *entries, u32 *nr, u32 max)
@@ -224,24 +236,39 @@ static const struct x86_cpuid_entry *out_of_range(const struct x86_cpu *cpu, u32
 	return x86_find_cpuid(cpu, basic->eax, index);
 }
 
-/* The bits of leaf 1 that follow the CPU's state. */
-static void live_bits(const struct x86_cpu *cpu, u32 out[4])
+static void live_features(const struct x86_cpu *cpu, struct x86_cpuid_entry *e)
 {
-	out[2] &= ~(u32)LEAF1_ECX_OSXSAVE;
+	e->ecx &= ~(u32)LEAF1_ECX_OSXSAVE;
 	if (cpu->cr4 & X86_CR4_OSXSAVE)
-		out[2] |= (u32)LEAF1_ECX_OSXSAVE;
+		e->ecx |= (u32)LEAF1_ECX_OSXSAVE;
 	if (!(cpu->apic_base & BIT_ULL(11)))
-		out[3] &= ~(u32)LEAF1_EDX_APIC;
+		e->edx &= ~(u32)LEAF1_EDX_APIC;
 	if (x86_has_quirk(cpu->machine, X86_QUIRK_MISC_ENABLE_NO_MWAIT))
 		return;
-	out[2] &= ~(u32)LEAF1_ECX_MWAIT;
+	e->ecx &= ~(u32)LEAF1_ECX_MWAIT;
 	if (cpu->misc_enable & X86_MISC_ENABLE_MWAIT)
-		out[2] |= (u32)LEAF1_ECX_MWAIT;
+		e->ecx |= (u32)LEAF1_ECX_MWAIT;
+}
+
+/* The size of the area for what XCR0 enables; sub-leaf 1: of the compacted format, if any. */
+static void live_xsave_size(const struct x86_cpu *cpu, struct x86_cpuid_entry *e)
+{
+	if (e->index == 0 || (e->index == 1 && (e->eax & LEAF_D1_EAX_XSAVEC)))
+		e->ebx = x86_xsave_bytes(cpu->xcr0);
+}
+
+void x86_cpuid_live(const struct x86_cpu *cpu, struct x86_cpuid_entry *e)
+{
+	if (e->function == 1)
+		live_features(cpu, e);
+	if (e->function == 0xd)
+		live_xsave_size(cpu, e);
 }
 
 void x86_cpuid(const struct x86_cpu *cpu, u32 function, u32 index, u32 out[4])
 {
 	const struct x86_cpuid_entry *e = x86_find_cpuid(cpu, function, index);
+	struct x86_cpuid_entry now;
 
 	memset(out, 0, 4 * sizeof(u32));
 	if (!e)
@@ -254,12 +281,12 @@ void x86_cpuid(const struct x86_cpu *cpu, u32 function, u32 index, u32 out[4])
 		}
 		return;
 	}
-	out[0] = e->eax;
-	out[1] = e->ebx;
-	out[2] = e->ecx;
-	out[3] = e->edx;
-	if (function == 1)
-		live_bits(cpu, out);
+	now = *e;
+	x86_cpuid_live(cpu, &now);
+	out[0] = now.eax;
+	out[1] = now.ebx;
+	out[2] = now.ecx;
+	out[3] = now.edx;
 }
 
 struct x86_features x86_features(const struct x86_cpu *cpu)
@@ -299,10 +326,30 @@ bool x86_vendor_is_amd(void)
 	return host[1] == VENDOR_AMD_EBX;
 }
 
+/* By leaf 0xD, as KVM: nothing before there is one.  AVX state is nothing for a CPU without AVX. */
+static u64 xcr0_offered(const struct x86_cpu *cpu)
+{
+	const struct x86_cpuid_entry *e = x86_find_cpuid(cpu, 0xd, 0);
+	u64 offered = e ? X86_XFEATURES & e->eax : 0;
+
+	if (!(x86_features(cpu).leaf1_ecx & LEAF1_ECX_AVX))
+		offered &= ~X86_XFEATURE_YMM;
+	return offered;
+}
+
+bool x86_xcr0_valid(const struct x86_cpu *cpu, u64 value)
+{
+	if (!(value & X86_XFEATURE_X87) || (value & ~(cpu->xcr0_offered | X86_XFEATURE_X87)))
+		return false;
+	return !(value & X86_XFEATURE_YMM) || (value & X86_XFEATURE_SSE);
+}
+
 void x86_cpuid_changed(struct x86_cpu *cpu)
 {
 	const struct x86_cpuid_entry *e = x86_find_cpuid(cpu, 0x80000008, 0);
 
+	cpu->xcr0_offered = xcr0_offered(cpu);
+	x86_update_mode(cpu);
 	cpu->maxphyaddr = e && (e->eax & 0xff) ? (u8)(e->eax & 0xff) : 36;
 	if (cpu->maxphyaddr > 52)
 		cpu->maxphyaddr = 52;

@@ -186,6 +186,8 @@ static const struct x86_op *op_missing(struct x86_cpu *cpu, const struct x86_op 
 /* Does a CPU with our CPUID have it?  Otherwise it is #UD. */
 static bool offered(const ZydisDecodedInstruction *insn)
 {
+	if (x86_offers_avx(insn->meta.isa_ext))
+		return true;
 	switch (insn->meta.isa_ext) {
 	case ZYDIS_ISA_EXT_BASE:
 	case ZYDIS_ISA_EXT_LONGMODE:
@@ -205,11 +207,20 @@ static bool offered(const ZydisDecodedInstruction *insn)
 	}
 }
 
-/* VEX where no instruction of ours has it: Zydis knows processors that gave it other meanings. */
-static bool is_foreign_encoding(const ZydisDecodedInstruction *insn)
+/*
+ * EVEX and its like; VEX where no instruction of ours has it, as Zydis knows
+ * processors that gave it other meanings, and VEX in real and virtual-8086 mode
+ * (SDM vol. 2, 2.3.2).
+ */
+static bool is_foreign_encoding(const ZydisDecodedInstruction *insn, u32 mode)
 {
-	return insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-	       insn->meta.isa_ext != ZYDIS_ISA_EXT_BMI1 && insn->meta.isa_ext != ZYDIS_ISA_EXT_BMI2;
+	ZydisISAExt ext = insn->meta.isa_ext;
+
+	if (insn->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		return false;
+	if (insn->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX || !(mode & X86_MODE_PE))
+		return true;
+	return ext != ZYDIS_ISA_EXT_BMI1 && ext != ZYDIS_ISA_EXT_BMI2 && !x86_offers_avx(ext);
 }
 
 static bool is_undefined(const ZydisDecodedInstruction *insn)
@@ -258,7 +269,7 @@ static void select_op(struct x86_decode *d)
 	x86_select_fn *select = select_table[mnemonic];
 	struct x86_op prepared = *d->op;
 
-	if (is_undefined(d->insn) || is_foreign_encoding(d->insn)) {
+	if (is_undefined(d->insn) || is_foreign_encoding(d->insn, d->mode)) {
 		x86_decode_raise(d->op, X86_UD);
 		d->ends_block = true;
 		return;
@@ -272,6 +283,22 @@ static void select_op(struct x86_decode *d)
 	d->op->fn = op_missing;
 	if (!select && !offered(d->insn))
 		x86_decode_raise(d->op, X86_UD);
+}
+
+/*
+ * How many bytes of what is no instruction make it none: those that a cached
+ * block must find unchanged.
+ */
+static u8 deciding_bytes(u32 mode, const u8 *bytes)
+{
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	ZydisDecodedInstruction insn;
+	u8 n = 1;
+
+	while (ZydisDecoderDecodeFull(decoder_for(mode), bytes, n, &insn, operands) ==
+	       ZYDIS_STATUS_NO_MORE_DATA)
+		n++;
+	return n;
 }
 
 enum x86_decode_result x86_decode_one(u32 mode, const u8 *bytes, unsigned int avail,
@@ -300,7 +327,7 @@ enum x86_decode_result x86_decode_one(u32 mode, const u8 *bytes, unsigned int av
 	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
 		return X86_DECODE_TOO_LONG;
 	if (!ZYAN_SUCCESS(status)) {
-		op->len = 1;
+		op->len = deciding_bytes(mode, bytes);
 		x86_decode_raise(op, X86_UD);
 		return X86_DECODE_LAST;
 	}

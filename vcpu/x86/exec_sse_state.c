@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LDMXCSR, STMXCSR, FXSAVE, FXRSTOR and the XSAVE group for x87 and SSE state
+ * LDMXCSR, STMXCSR, FXSAVE, FXRSTOR and the XSAVE group for x87, SSE and AVX state
  * (SDM vol. 1, 10.5, chapter 13; vol. 2).
  *
  * XSAVEOPT saves like XSAVE: to leave out what has not changed is permission,
@@ -199,35 +199,46 @@ static u64 requested(struct x86_cpu *cpu, const struct x86_op *op)
 	return cpu->xcr0 & X86_XFEATURES & ((u32)cpu->regs[X86_RAX] | cpu->regs[X86_RDX] << 32);
 }
 
-/* The registers of @components into the image and to memory; MXCSR goes with SSE. */
+/* In the standard format MXCSR goes with SSE and AVX state, in the compacted one with SSE's. */
+#define MXCSR_STANDARD (X86_XFEATURE_SSE | X86_XFEATURE_YMM)
+#define MXCSR_COMPACT  X86_XFEATURE_SSE
+
+/* The registers of @components into the image and to memory; MXCSR with those of @with_mxcsr. */
 static void store_components(struct x86_cpu *cpu, const struct x86_op *op, u64 addr, u8 *image,
-			     u64 components)
+			     u64 components, u64 with_mxcsr)
 {
-	unsigned int end = X86_FX_XMM + 16 * xmm_count(op);
+	unsigned int bytes = 16 * xmm_count(op), end = X86_FX_XMM + bytes;
 
 	if (components & X86_XFEATURE_X87) {
 		save_x87(cpu, op, image);
 		store_range(cpu, addr, image, 0, X86_FX_MXCSR);
 		store_range(cpu, addr, image, X86_FX_ST, X86_FX_XMM);
 	}
-	if (components & X86_XFEATURE_SSE) {
+	if (components & with_mxcsr) {
 		save_mxcsr(cpu, image);
-		x86_xmm_save(cpu, image, xmm_count(op));
 		store_range(cpu, addr, image, X86_FX_MXCSR, X86_FX_ST);
+	}
+	if (components & X86_XFEATURE_SSE) {
+		x86_xmm_save(cpu, image, xmm_count(op));
 		store_range(cpu, addr, image, X86_FX_XMM, end);
+	}
+	if (components & X86_XFEATURE_YMM) {
+		x86_ymm_save(cpu, image, xmm_count(op));
+		store_range(cpu, addr, image, X86_XS_YMM, X86_XS_YMM + bytes);
 	}
 }
 
 static const struct x86_op *xsave_mem(struct x86_cpu *cpu, const struct x86_op *op)
 {
 	u64 components = requested(cpu, op), present;
-	u64 addr = image_ea(cpu, op, X86_XSAVE_BYTES, 64, true);
+	unsigned int bytes = x86_xsave_bytes(components);
+	u64 addr = image_ea(cpu, op, bytes, 64, true);
 	u8 image[X86_XSAVE_BYTES];
 
 	present = x86_load64(cpu, addr + X86_XS_XSTATE_BV);
 	present = (present & ~components) | (x86_xinuse(cpu) & components);
-	x86_probe(cpu, addr, X86_XSAVE_BYTES, true);
-	store_components(cpu, op, addr, image, components);
+	x86_probe(cpu, addr, bytes, true);
+	store_components(cpu, op, addr, image, components, MXCSR_STANDARD);
 	x86_store64(cpu, addr + X86_XS_XSTATE_BV, present);
 	X86_NEXT(cpu, op);
 }
@@ -235,7 +246,8 @@ static const struct x86_op *xsave_mem(struct x86_cpu *cpu, const struct x86_op *
 static const struct x86_op *xsavec_mem(struct x86_cpu *cpu, const struct x86_op *op)
 {
 	u64 components = requested(cpu, op), present;
-	u64 addr = image_ea(cpu, op, X86_XSAVE_BYTES, 64, true);
+	unsigned int bytes = x86_xsave_bytes(components);
+	u64 addr = image_ea(cpu, op, bytes, 64, true);
 	u8 image[X86_XSAVE_BYTES];
 
 	present = x86_xinuse(cpu);
@@ -243,8 +255,8 @@ static const struct x86_op *xsavec_mem(struct x86_cpu *cpu, const struct x86_op 
 	if (cpu->mxcsr != X86_MXCSR_INIT)
 		present |= X86_XFEATURE_SSE;
 	present &= components;
-	x86_probe(cpu, addr, X86_XSAVE_BYTES, true);
-	store_components(cpu, op, addr, image, present);
+	x86_probe(cpu, addr, bytes, true);
+	store_components(cpu, op, addr, image, present, MXCSR_COMPACT);
 	x86_store64(cpu, addr + X86_XS_XSTATE_BV, present);
 	x86_store64(cpu, addr + X86_XS_XCOMP_BV, components | X86_XCOMP_BV_COMPACT);
 	X86_NEXT(cpu, op);
@@ -289,11 +301,11 @@ static u64 checked_header(struct x86_cpu *cpu, const u8 *image, bool *compact)
 	return present;
 }
 
-/* MXCSR after XRSTOR: the standard format takes it from memory even when SSE is initial. */
+/* MXCSR after XRSTOR: the standard format takes it from memory even when the state is initial. */
 static u32 restored_mxcsr(struct x86_cpu *cpu, const u8 *image, u64 components, u64 present,
 			  bool compact)
 {
-	if (!(components & X86_XFEATURE_SSE))
+	if (!(components & (compact ? MXCSR_COMPACT : MXCSR_STANDARD)))
 		return cpu->mxcsr;
 	if (compact && !(present & X86_XFEATURE_SSE))
 		return X86_MXCSR_INIT;
@@ -303,19 +315,24 @@ static u32 restored_mxcsr(struct x86_cpu *cpu, const u8 *image, u64 components, 
 static const struct x86_op *xrstor_mem(struct x86_cpu *cpu, const struct x86_op *op)
 {
 	u64 components = requested(cpu, op), present;
-	u64 addr = image_ea(cpu, op, X86_XSAVE_BYTES, 64, false);
+	u64 addr = image_ea(cpu, op, x86_xsave_bytes(components), 64, false);
 	u8 image[X86_XSAVE_BYTES];
 	bool compact;
 	u32 mxcsr;
 
-	load_range(cpu, addr, image, 0, X86_XSAVE_BYTES);
+	load_range(cpu, addr, image, 0, X86_XS_HEADER_END);
 	present = checked_header(cpu, image, &compact);
+	memset(image + X86_XS_YMM, 0, X86_XSAVE_BYTES - X86_XS_YMM);
+	if (components & present & X86_XFEATURE_YMM)
+		load_range(cpu, addr, image, X86_XS_YMM, X86_XS_YMM + 16 * xmm_count(op));
 	mxcsr = restored_mxcsr(cpu, image, components, present, compact);
 	cpu->mxcsr = mxcsr;
 	if (!(present & X86_XFEATURE_SSE))
 		memset(image + X86_FX_XMM, 0, X86_FX_XMM_END - X86_FX_XMM);
 	if (components & X86_XFEATURE_SSE)
 		x86_xmm_restore(cpu, image, xmm_count(op));
+	if (components & X86_XFEATURE_YMM)
+		x86_ymm_restore(cpu, image, xmm_count(op));
 	if (op->size != 8)
 		narrow_pointers(image);
 	if (components & present & X86_XFEATURE_X87)

@@ -702,7 +702,7 @@ X86_HANDLER(xsetbv_op)
 
 	require_osxsave(cpu, op);
 	require_cpl0(cpu, op);
-	if ((u32)cpu->regs[X86_RCX] != 0 || !(value & 1) || (value & ~3ull))
+	if ((u32)cpu->regs[X86_RCX] != 0 || !x86_xcr0_valid(cpu, value))
 		x86_raise_code(cpu, X86_GP, 0);
 	cpu->xcr0 = value;
 	x86_update_mode(cpu);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* x87 and SSE state to and from memory images; see fpu_state.h. */
+/* x87, SSE and AVX state to and from memory images; see fpu_state.h. */
 #include <string.h>
 
 #include "vcpu/x86/fpu_state.h"
@@ -84,6 +84,18 @@ void x86_xmm_restore(struct x86_cpu *cpu, const u8 *image, unsigned int count)
 		memcpy(&cpu->ymm[i].x[0], image + X86_FX_XMM + 16 * i, 16);
 }
 
+void x86_ymm_save(const struct x86_cpu *cpu, u8 *image, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		memcpy(image + X86_XS_YMM + 16 * i, &cpu->ymm[i].x[1], 16);
+}
+
+void x86_ymm_restore(struct x86_cpu *cpu, const u8 *image, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		memcpy(&cpu->ymm[i].x[1], image + X86_XS_YMM + 16 * i, 16);
+}
+
 static bool x87_in_use(const struct x86_x87 *x87)
 {
 	static const u8 zero[sizeof(x87->st)];
@@ -94,11 +106,14 @@ static bool x87_in_use(const struct x86_x87 *x87)
 
 u64 x86_xinuse(const struct x86_cpu *cpu)
 {
-	u64 any = 0;
+	u64 low = 0, high = 0;
 
-	for (unsigned int i = 0; i < 16; i++)
-		any |= cpu->ymm[i].q[0] | cpu->ymm[i].q[1];
-	return (x87_in_use(&cpu->x87) ? X86_XFEATURE_X87 : 0) | (any ? X86_XFEATURE_SSE : 0);
+	for (unsigned int i = 0; i < 16; i++) {
+		low |= cpu->ymm[i].q[0] | cpu->ymm[i].q[1];
+		high |= cpu->ymm[i].q[2] | cpu->ymm[i].q[3];
+	}
+	return (x87_in_use(&cpu->x87) ? X86_XFEATURE_X87 : 0) | (low ? X86_XFEATURE_SSE : 0) |
+	       (high ? X86_XFEATURE_YMM : 0);
 }
 
 void x86_fxsave_image(const struct x86_cpu *cpu, u8 out[X86_FXSAVE_BYTES])
@@ -122,15 +137,17 @@ int x86_fxrstor_image(struct x86_cpu *cpu, const u8 in[X86_FXSAVE_BYTES])
 	return 0;
 }
 
-void x86_xsave_image(const struct x86_cpu *cpu, u8 *out, size_t bytes)
+void x86_xsave_image(const struct x86_cpu *cpu, u8 *out, size_t bytes, u64 components)
 {
-	u64 in_use = x86_xinuse(cpu);
+	u64 in_use = x86_xinuse(cpu) & components;
 
 	memset(out, 0, bytes);
 	x86_fxsave_image(cpu, out);
 	/* MXCSR has no bit of its own: without SSE's, a restore would make it initial. */
 	if (cpu->mxcsr != X86_MXCSR_INIT)
 		in_use |= X86_XFEATURE_SSE;
+	if (components & X86_XFEATURE_YMM)
+		x86_ymm_save(cpu, out, 16);
 	put(out + X86_XS_XSTATE_BV, in_use, 8);
 }
 
@@ -148,9 +165,11 @@ int x86_xrstor_image(struct x86_cpu *cpu, const u8 *in, size_t bytes)
 	u32 mxcsr = X86_MXCSR_INIT;
 	u64 present;
 
-	if (bytes < X86_XSAVE_BYTES || !header_valid(in))
+	if (bytes < X86_XS_HEADER_END || !header_valid(in))
 		return -EINVAL;
 	present = get(in + X86_XS_XSTATE_BV, 8);
+	if (bytes < x86_xsave_bytes(present))
+		return -EINVAL;
 	if (present)
 		mxcsr = (u32)get(in + X86_FX_MXCSR, 4);
 	if (mxcsr & ~X86_MXCSR_VALID)
@@ -160,9 +179,10 @@ int x86_xrstor_image(struct x86_cpu *cpu, const u8 *in, size_t bytes)
 		x86_x87_restore(&cpu->x87, in);
 	else
 		x86_x87_init(&cpu->x87, true);
-	for (unsigned int i = 0; i < 16; i++)
-		cpu->ymm[i].q[0] = cpu->ymm[i].q[1] = 0;
+	memset(cpu->ymm, 0, sizeof(cpu->ymm));
 	if (present & X86_XFEATURE_SSE)
 		x86_xmm_restore(cpu, in, 16);
+	if (present & X86_XFEATURE_YMM)
+		x86_ymm_restore(cpu, in, 16);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/debug.h"
 #include "vcpu/x86/flags.h"
+#include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/lapic.h"
 #include "vcpu/x86/mce.h"
 
@@ -55,7 +56,7 @@ static u32 feature_mode(const struct x86_cpu *cpu)
 		mode |= X86_MODE_EM;
 	if (cpu->rflags & X86_EFLAGS_TF)
 		mode |= X86_MODE_STEP;
-	if ((cpu->cr4 & X86_CR4_OSXSAVE) && (cpu->xcr0 & 6) == 6)
+	if ((cpu->cr4 & X86_CR4_OSXSAVE) && (cpu->xcr0 & cpu->xcr0_offered & X86_XFEATURE_YMM))
 		mode |= X86_MODE_AVX;
 	return mode;
 }

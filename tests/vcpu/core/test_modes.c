@@ -299,6 +299,20 @@ static void foreign_encoding_is_undefined(void **state)
 	expect_ud(*state, vex_popcnt_begin, vex_popcnt_end);
 }
 
+/* Not an instruction until its second byte is another (LOCK NOP; LOCK INC): nothing of it may stay.
+ */
+static void undefined_opcode_can_be_mended(void **state)
+{
+	static const char bad[] = "\xf0\x90\xf4", good[] = "\xf0\xff\x06\xf4";
+	struct guest_vm *vm = *state;
+
+	expect_ud(vm, bad, bad + 3);
+	vm->cpu->regs[X86_RSI] = FREE_GPA;
+	guest_long(vm, good, good + 4);
+	guest_run_to(vm, X86_EXIT_HLT);
+	assert_int_equal(*guest_u64(vm, FREE_GPA), 1);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -319,6 +333,7 @@ int main(void)
 		T(syscall_and_sysret_change_rings),
 		T(undefined_opcode_reaches_the_guest),
 		T(foreign_encoding_is_undefined),
+		T(undefined_opcode_can_be_mended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

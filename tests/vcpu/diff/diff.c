@@ -86,7 +86,7 @@ static void print_memory(void)
 static void print_fx(const struct diff_case *c, const struct diff_result *native,
 		     const struct diff_result *interp)
 {
-	for (unsigned int i = 0; i < 512; i += 16) {
+	for (unsigned int i = 0; i < sizeof(c->in.fx.b); i += 16) {
 		if (!memcmp(native->out.fx.b + i, interp->out.fx.b + i, 16))
 			continue;
 		printf("  fx[%u] before/host/ours:", i);
@@ -125,8 +125,9 @@ static bool same_fx(const struct diff_case *c, const struct diff_fx *a, const st
 {
 	if (!c->family->fx)
 		return true;
-	if (!c->family->fx_mask) /* MXCSR and the 16 XMM registers */
-		return !memcmp(a->b + 24, b->b + 24, 4) && !memcmp(a->b + 160, b->b + 160, 256);
+	if (!c->family->fx_mask) /* MXCSR and the 16 YMM registers */
+		return !memcmp(a->b + 24, b->b + 24, 4) && !memcmp(a->b + 160, b->b + 160, 256) &&
+		       (!diff_host_has_avx() || !memcmp(a->b + 576, b->b + 576, 256));
 	for (unsigned int i = 0; i < sizeof(a->b); i++)
 		if ((a->b[i] ^ b->b[i]) & c->family->fx_mask[i])
 			return false;

@@ -19,10 +19,11 @@
  *  - the select tables (x86_family_*) it tests.  Random bytes that decode to
  *    one of the templates' mnemonics are run as well, so one template per
  *    mnemonic is the least, and forms without templates are still met;
- *  - fx: true when the instructions touch XMM, x87 or MXCSR.  Then
- *    diff_state.fx is loaded with FXRSTOR before and stored with FXSAVE after,
- *    and compared (fx_mask says which bytes count); the interpreter side copies
- *    it to and from struct x86_cpu in the family's fx_to_cpu / fx_from_cpu;
+ *  - fx: true when the instructions touch YMM, x87 or MXCSR.  Then
+ *    diff_state.fx is loaded with XRSTOR before and stored with XSAVE after (on
+ *    hosts without AVX FXRSTOR and FXSAVE), and compared: fx_mask says which
+ *    bytes count.  The interpreter side copies it to and from struct x86_cpu in
+ *    the family's fx_to_cpu / fx_from_cpu;
  *  - adjust(): optional, to bend the state (legal MXCSR, tame exponents) or to
  *    refuse a case;
  *  - undefined_flags(): optional, flags not to compare beyond what Zydis knows.
@@ -67,6 +68,8 @@ enum diff_letters {
 	DIFF_XMM_M128 = 'X', /* vector register or 16 bytes of memory, aligned */
 	DIFF_XMM_M64 = 'y',
 	DIFF_XMM_M32 = 'z',
+	DIFF_YMM = 'v',
+	DIFF_YMM_M256 = 'Y',
 };
 
 enum diff_template_flags {
@@ -86,9 +89,9 @@ struct diff_template {
 	u8 flags;	      /* enum diff_template_flags */
 };
 
-/* 512 bytes as FXSAVE stores them. */
+/* As XSAVE stores them: FXSAVE's 512 bytes, the header, the upper halves of the YMM registers. */
 struct diff_fx {
-	_Alignas(64) u8 b[512];
+	_Alignas(64) u8 b[832];
 };
 
 struct diff_state {
@@ -131,12 +134,12 @@ struct diff_family {
 	u32 (*undefined_flags)(const struct diff_case *c);
 	void (*fx_to_cpu)(struct x86_cpu *cpu, const struct diff_fx *fx);
 	void (*fx_from_cpu)(const struct x86_cpu *cpu, struct diff_fx *fx);
-	/* Bytes of the FXSAVE image to compare; NULL: MXCSR and XMM. */
+	/* Bytes of the image to compare; NULL: MXCSR and YMM. */
 	const u8 *fx_mask;
 };
 
-extern const struct diff_family diff_sse_family;	/* families_sse.c */
-extern const struct diff_family *const diff_families[]; /* NULL-terminated */
+extern const struct diff_family diff_sse_family, diff_avx_family; /* families_sse.c */
+extern const struct diff_family *const diff_families[];		  /* NULL-terminated */
 
 /* ---- random numbers -------------------------------------------------------------------- */
 
@@ -161,6 +164,8 @@ u32 diff_defined_flags(const struct diff_case *c);
 
 /* False when this host cannot run cases at all; *mode32 says whether 32-bit code can. */
 bool diff_native_init(bool *mode32);
+/* Without it YMM registers are not loaded, and cases that need them are not made. */
+bool diff_host_has_avx(void);
 void diff_native_run(const struct diff_case *c, struct diff_result *r);
 u8 *diff_native_memory(void);
 /* The address the instruction has, natively and in the interpreter. */

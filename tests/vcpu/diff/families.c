@@ -351,5 +351,6 @@ static const struct diff_family integer_family = {
 const struct diff_family *const diff_families[] = {
 	&integer_family,
 	&diff_sse_family,
+	&diff_avx_family,
 	NULL,
 };

@@ -157,6 +157,14 @@ static void xmm_or_mem(ZydisEncoderOperand *o, unsigned int bytes, bool mode32)
 		reg(o, ZYDIS_REGISTER_XMM0 + diff_below(mode32 ? 8 : 16));
 }
 
+static void ymm_or_mem(ZydisEncoderOperand *o, unsigned int bytes, bool mode32)
+{
+	if (bytes && one_in(2))
+		random_memory(o, bytes, mode32);
+	else
+		reg(o, ZYDIS_REGISTER_YMM0 + diff_below(mode32 ? 8 : 16));
+}
+
 /* One letter; false for a letter there is no operand for. */
 static bool fill_operand(ZydisEncoderOperand *o, char letter, unsigned int size, bool mode32)
 {
@@ -226,6 +234,12 @@ static bool fill_operand(ZydisEncoderOperand *o, char letter, unsigned int size,
 		return true;
 	case DIFF_XMM_M32:
 		xmm_or_mem(o, 4, mode32);
+		return true;
+	case DIFF_YMM:
+		ymm_or_mem(o, 0, mode32);
+		return true;
+	case DIFF_YMM_M256:
+		ymm_or_mem(o, 32, mode32);
 		return true;
 	default:
 		return false;
@@ -326,6 +340,14 @@ static void random_bytes(struct diff_case *c)
 		c->bytes[n++] = 0x0f;
 		c->bytes[n++] = r & 64 ? 0x38 : 0x3a;
 		break;
+	case 4: /* VEX of two or three bytes, one of the three maps; half the time without vvvv */
+		if (c->mode32 || n)
+			break;
+		c->bytes[n++] = r & 64 ? 0xc4 : 0xc5;
+		if (r & 64)
+			c->bytes[n++] = (u8)((r >> 8 & 0xe0) | (1 + diff_below(3)));
+		c->bytes[n++] = (u8)(r >> 16 | (r & 128 ? 0x78 : 0));
+		break;
 	default:
 		break;
 	}
@@ -335,6 +357,18 @@ static void random_bytes(struct diff_case *c)
 }
 
 /* ---- decoding ---------------------------------------------------------------- */
+
+/* Encodings of processors that never were ours or the host's; the decoder has them as #UD. */
+static bool is_offered(const ZydisDecodedInstruction *insn)
+{
+	ZydisISAExt ext = insn->meta.isa_ext;
+
+	if (insn->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+		return true;
+	return insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX &&
+	       (ext == ZYDIS_ISA_EXT_BMI1 || ext == ZYDIS_ISA_EXT_BMI2 ||
+		(x86_offers_avx(ext) && diff_host_has_avx()));
+}
 
 /* Vector instructions are those with a vector operand, MXCSR or x87 state. */
 static bool is_string_or_general(const struct diff_case *c)
@@ -383,11 +417,7 @@ static bool decode(struct diff_case *c)
 		return false;
 	c->len = c->insn.length;
 	choice = &by_mnemonic[c->insn.mnemonic][is_string_or_general(c) ? 0 : 1];
-	/* Encodings of processors that never were ours or the host's; the decoder has them as #UD.
-	 */
-	if (c->insn.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-	    c->insn.meta.isa_ext != ZYDIS_ISA_EXT_BMI1 &&
-	    c->insn.meta.isa_ext != ZYDIS_ISA_EXT_BMI2)
+	if (!is_offered(&c->insn))
 		return false;
 	c->family = choice->family;
 	c->tmpl = choice->tmpl;
@@ -646,6 +676,8 @@ static void random_fx(struct diff_case *c)
 	c->in.fx.b[1] = 0x03;
 	c->in.fx.b[24] = 0x80;
 	c->in.fx.b[25] = 0x1f;
+	memset(c->in.fx.b + 512, 0, 64); /* all three components are there */
+	c->in.fx.b[512] = 7;
 }
 
 bool diff_generate(struct diff_case *c, bool allow32)

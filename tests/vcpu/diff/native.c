@@ -85,9 +85,22 @@ static u8 *emit_abs(u8 *p, bool code32, u8 rex, u8 opcode, unsigned int reg, u32
 	return emit32(EMIT(p, opcode, (u8)(0x04 | (reg & 7) << 3), 0x25), addr);
 }
 
-/* FXSAVE (0) or FXRSTOR (1), 64-bit form. */
+bool diff_host_has_avx(void)
+{
+	return __builtin_cpu_supports("avx");
+}
+
+/*
+ * Save (0) or restore (1) vector and x87 state, 64-bit form: FXSAVE, FXRSTOR or,
+ * of three components, XSAVE, XRSTOR.  RAX and RDX are not in use here.
+ */
 static u8 *emit_fx(u8 *p, unsigned int which, u32 addr)
 {
+	if (diff_host_has_avx()) {
+		p = emit32(EMIT(p, 0xb8), 7);
+		p = EMIT(p, 0x31, 0xd2);
+		which += 4;
+	}
 	return emit32(EMIT(p, 0x48, 0x0f, 0xae, (u8)(0x04 | which << 3), 0x25), addr);
 }
 
@@ -314,6 +327,11 @@ u64 diff_native_rip(const struct diff_case *c)
 {
 	(void)c;
 	return 0;
+}
+
+bool diff_host_has_avx(void)
+{
+	return false;
 }
 
 bool diff_native_init(bool *mode32)

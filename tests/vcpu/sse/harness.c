@@ -378,25 +378,46 @@ void run_x87_host(const struct insn *insn, struct x87_state *st)
 	memcpy(st->buffer, memory_pages, X87_BUFFER_BYTES);
 }
 
-/* (code, memory, state, host image, EAX) */
-void call_image_on_host(const u8 *code, void *memory, u8 *state, u8 *host, u32 eax);
+/* (code, memory, state, host image, EAX, components that the host has) */
+void call_image_on_host(const u8 *code, void *memory, u8 *state, u8 *host, u32 eax, u32 components);
 __asm__(".text\n"
 	".globl call_image_on_host\n"
 	"call_image_on_host:\n"
 	"	push %rbx; push %r12; push %r13\n"
 	"	mov %rdx, %rbx; mov %rcx, %r12\n"
-	"	fxsave64 (%r12)\n"
-	"	fxrstor64 (%rbx)\n"
-	"	mov %r8d, %eax; xor %edx, %edx\n"
+	"	mov %r9d, %r13d\n"
+	"	mov %r13d, %eax; xor %edx, %edx\n"
+	"	xsave64 (%r12)\n"
+	"	xrstor64 (%rbx)\n"
+	"	mov %r8d, %eax\n"
 	"	call *%rdi\n"
-	"	fxsave64 (%rbx)\n"
-	"	fxrstor64 (%r12)\n"
+	"	mov %r13d, %eax\n"
+	"	xsave64 (%rbx)\n"
+	"	xrstor64 (%r12)\n"
 	"	pop %r13; pop %r12; pop %rbx\n"
 	"	ret\n");
 
+static u32 host_components(void)
+{
+	return (u32)(host_has_avx() ? X86_XFEATURES : X86_XFEATURES_LEGACY);
+}
+
+/* What of the state is not initial, which is all that the host is to have in use. */
+static void mark_in_use(struct image_case *c)
+{
+	static const u8 zero[256];
+
+	memset(c->state + X86_XS_XSTATE_BV, 0, X86_XS_HEADER_END - X86_XS_XSTATE_BV);
+	c->state[X86_XS_XSTATE_BV] = X86_XFEATURE_X87;
+	if (memcmp(c->state + X86_FX_XMM, zero, 256))
+		c->state[X86_XS_XSTATE_BV] |= X86_XFEATURE_SSE;
+	if (memcmp(c->state + X86_XS_YMM, zero, 256) && host_has_avx())
+		c->state[X86_XS_XSTATE_BV] |= X86_XFEATURE_YMM;
+}
+
 static void image_on_host(const struct insn *insn, struct image_case *c)
 {
-	static _Alignas(16) u8 host[X86_FXSAVE_BYTES];
+	static _Alignas(64) u8 host[X86_XSAVE_BYTES];
 	struct image_case in = *c;
 
 	memcpy(code_page, insn->bytes, insn->len);
@@ -404,9 +425,11 @@ static void image_on_host(const struct insn *insn, struct image_case *c)
 	memcpy(memory_pages, c->memory, X86_XSAVE_BYTES);
 	raised = NO_FAULT;
 	if (!sigsetjmp(escape, 1)) {
-		call_image_on_host(code_page, memory_pages, c->state, host, c->rfbm);
+		mark_in_use(c);
+		call_image_on_host(code_page, memory_pages, c->state, host, c->rfbm,
+				   host_components());
 	} else {
-		__asm__ volatile("fxrstor64 %0" : : "m"(host));
+		__asm__ volatile("xrstor64 %0" : : "m"(host), "a"(host_components()), "d"(0));
 		*c = in;
 	}
 	c->fault = raised;
@@ -421,12 +444,14 @@ static void image_in_ours(const struct insn *insn, struct image_case *c)
 	cpu->regs[X86_RAX] = c->rfbm;
 	cpu->regs[X86_RDX] = 0;
 	cpu->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXSAVE;
-	cpu->xcr0 = X86_XFEATURES;
+	cpu->xcr0 = host_components();
 	if (x86_fxrstor_image(cpu, c->state))
 		abort();
+	x86_ymm_restore(cpu, c->state, 16);
 	run_handler(insn);
 	c->fault = raised;
 	x86_fxsave_image(cpu, c->state);
+	x86_ymm_save(cpu, c->state, 16);
 	memcpy(c->memory, memory_pages, X86_XSAVE_BYTES);
 }
 
@@ -447,7 +472,8 @@ static bool same_state(const u8 *a, const u8 *b)
 		if (memcmp(a + X86_FX_ST + 16 * i, b + X86_FX_ST + 16 * i, 10))
 			return false;
 	return memcmp(a, b, 5) == 0 && memcmp(a + X86_FX_MXCSR, b + X86_FX_MXCSR, 4) == 0 &&
-	       memcmp(a + X86_FX_XMM, b + X86_FX_XMM, X86_FX_XMM_END - X86_FX_XMM) == 0;
+	       memcmp(a + X86_FX_XMM, b + X86_FX_XMM, X86_FX_XMM_END - X86_FX_XMM) == 0 &&
+	       memcmp(a + X86_XS_YMM, b + X86_XS_YMM, X86_XSAVE_BYTES - X86_XS_YMM) == 0;
 }
 
 static void print_difference(const char *what, const u8 *in, const u8 *ours, const u8 *host,
@@ -463,7 +489,8 @@ static bool same_result(const struct image_case *host, const struct image_case *
 {
 	return host->fault == ours->fault && same_state(host->state, ours->state) &&
 	       same_legacy(host->memory, ours->memory) &&
-	       memcmp(host->memory + X86_XS_XSTATE_BV, ours->memory + X86_XS_XSTATE_BV, 64) == 0;
+	       memcmp(host->memory + X86_XS_XSTATE_BV, ours->memory + X86_XS_XSTATE_BV,
+		      X86_XSAVE_BYTES - X86_XS_XSTATE_BV) == 0;
 }
 
 /*
@@ -483,7 +510,7 @@ bool same_image_case(const struct insn *insn, const struct image_case *c)
 	}
 	fprintf(stderr, "%s rfbm %u: fault ours %d host %d\n",
 		ZydisMnemonicGetString(insn->decoded.mnemonic), c->rfbm, ours.fault, host.fault);
-	print_difference("state", c->state, ours.state, host.state, X86_FXSAVE_BYTES);
+	print_difference("state", c->state, ours.state, host.state, X86_XSAVE_BYTES);
 	print_difference("memory", c->memory, ours.memory, host.memory, X86_XSAVE_BYTES);
 	return false;
 }

@@ -63,12 +63,12 @@ int fault_of(const struct insn *insn, u32 mode);
 
 /*
  * FXSAVE and its relatives with the area at RSI: the state before as an
- * FXSAVE image, the area before, EDX:EAX.  Do state, area and fault agree
+ * XSAVE image, the area before, EDX:EAX.  Do state, area and fault agree
  * afterwards?  Pointers and opcode are not compared.
  */
 struct image_case {
 	_Alignas(64) u8 memory[X86_XSAVE_BYTES];
-	_Alignas(16) u8 state[X86_FXSAVE_BYTES];
+	_Alignas(64) u8 state[X86_XSAVE_BYTES];
 	u32 rfbm;
 	int fault;
 };

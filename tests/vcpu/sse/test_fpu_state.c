@@ -4,6 +4,7 @@
  * instructions and through the functions for user space; and the modes in
  * which instructions are refused.
  */
+#include <cpuid.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,15 @@
 #include "tests/vcpu/sse/harness.h"
 
 static struct x86_cpu cpu;
+
+static void random_ymm(u8 *image)
+{
+	for (unsigned int i = X86_XS_YMM; i < X86_XSAVE_BYTES; i += 8) {
+		u64 v = random64();
+
+		memcpy(image + i, &v, 8);
+	}
+}
 
 static void random_image(u8 *image)
 {
@@ -65,13 +75,13 @@ static void test_reserved_mxcsr_bits_change_nothing(void **unused)
 	(void)unused;
 	random_image(good);
 	assert_int_equal(x86_fxrstor_image(&cpu, good), 0);
-	x86_xsave_image(&cpu, good, sizeof(good));
+	x86_xsave_image(&cpu, good, sizeof(good), X86_XFEATURES);
 	random_image(bad);
 	bad[X86_FX_MXCSR + 2] = 1;
-	bad[X86_XS_XSTATE_BV] = 3;
+	bad[X86_XS_XSTATE_BV] = 7;
 	assert_int_equal(x86_fxrstor_image(&cpu, bad), -EINVAL);
 	assert_int_equal(x86_xrstor_image(&cpu, bad, sizeof(bad)), -EINVAL);
-	x86_xsave_image(&cpu, after, sizeof(after));
+	x86_xsave_image(&cpu, after, sizeof(after), X86_XFEATURES);
 	assert_memory_equal(good, after, sizeof(good));
 }
 
@@ -82,9 +92,16 @@ static void test_xsave_image_round_trip(void **unused)
 	(void)unused;
 	for (unsigned int round = 0; round < 500; round++) {
 		random_image(in);
-		in[X86_XS_XSTATE_BV] = (u8)(random64() & 3);
+		random_ymm(in);
+		in[X86_XS_XSTATE_BV] = (u8)(random64() & 7);
 		assert_int_equal(x86_xrstor_image(&cpu, in, sizeof(in)), 0);
-		x86_xsave_image(&cpu, out, sizeof(out));
+		x86_xsave_image(&cpu, out, sizeof(out), X86_XFEATURES);
+		assert_int_equal((in[X86_XS_XSTATE_BV] ^ out[X86_XS_XSTATE_BV]) & 4, 0);
+		if (in[X86_XS_XSTATE_BV] & 4)
+			assert_memory_equal(in + X86_XS_YMM, out + X86_XS_YMM, 256);
+		else
+			for (unsigned int i = 0; i < 256; i++)
+				assert_int_equal(out[X86_XS_YMM + i], 0);
 		assert_int_equal(out[X86_XS_XSTATE_BV] & ~in[X86_XS_XSTATE_BV] & 1, 0);
 		if (in[X86_XS_XSTATE_BV] & 2)
 			assert_memory_equal(in + X86_FX_XMM, out + X86_FX_XMM, 256);
@@ -94,9 +111,49 @@ static void test_xsave_image_round_trip(void **unused)
 		if (!(in[X86_XS_XSTATE_BV] & 1))
 			assert_int_equal(cpu.x87.fcw, X86_FCW_INIT);
 		assert_int_equal(x86_xrstor_image(&cpu, out, sizeof(out)), 0);
-		x86_xsave_image(&cpu, again, sizeof(again));
+		x86_xsave_image(&cpu, again, sizeof(again), X86_XFEATURES);
 		assert_memory_equal(out, again, sizeof(out));
 	}
+}
+
+/* As a CPU without AVX saved it, in the bytes that it had. */
+static void test_image_without_avx_restores(void **unused)
+{
+	static u8 in[X86_XSAVE_BYTES], out[4096];
+
+	(void)unused;
+	random_image(in);
+	random_ymm(in);
+	in[X86_XS_XSTATE_BV] = 7;
+	assert_int_equal(x86_xrstor_image(&cpu, in, sizeof(in)), 0);
+	assert_int_equal(x86_xrstor_image(&cpu, in, X86_XS_HEADER_END), -EINVAL);
+	in[X86_XS_XSTATE_BV] = 3;
+	assert_int_equal(x86_xrstor_image(&cpu, in, X86_XS_HEADER_END), 0);
+	x86_xsave_image(&cpu, out, sizeof(out), X86_XFEATURES);
+	assert_int_equal(out[X86_XS_XSTATE_BV], 3);
+	assert_memory_equal(in + X86_FX_XMM, out + X86_FX_XMM, 256);
+	/* And for one: neither the bit nor the bytes. */
+	in[X86_XS_XSTATE_BV] = 7;
+	assert_int_equal(x86_xrstor_image(&cpu, in, sizeof(in)), 0);
+	x86_xsave_image(&cpu, out, sizeof(out), X86_XFEATURES_LEGACY);
+	assert_int_equal(out[X86_XS_XSTATE_BV], 3);
+	for (unsigned int i = X86_XS_YMM; i < X86_XSAVE_BYTES; i++)
+		assert_int_equal(out[i], 0);
+}
+
+/* Where the host has AVX it has it there too: CPUID 0xD. */
+static void test_layout_is_the_hosts(void **unused)
+{
+	unsigned int size, at, ecx, edx;
+
+	(void)unused;
+	if (!host_has_avx())
+		skip();
+	__cpuid_count(0xd, 2, size, at, ecx, edx);
+	assert_int_equal(size, X86_XSAVE_BYTES - X86_XS_YMM);
+	assert_int_equal(at, X86_XS_YMM);
+	assert_int_equal(ecx, 0);
+	assert_int_equal(edx, 0);
 }
 
 static void test_bad_headers_refused(void **unused)
@@ -108,7 +165,7 @@ static void test_bad_headers_refused(void **unused)
 
 	(void)unused;
 	random_image(image);
-	assert_int_equal(x86_xrstor_image(&cpu, image, sizeof(image) - 1), -EINVAL);
+	assert_int_equal(x86_xrstor_image(&cpu, image, X86_XS_HEADER_END - 1), -EINVAL);
 	for (unsigned int i = 0; i < ARRAY_SIZE(offsets); i++) {
 		image[offsets[i]] = 0x84;
 		assert_int_equal(x86_xrstor_image(&cpu, image, sizeof(image)), -EINVAL);
@@ -196,11 +253,15 @@ static void compare_instruction(const char *bytes, unsigned int len, u32 rfbm)
 			memset(c.state + X86_FX_XMM, 0, X86_FX_XMM_END - X86_FX_XMM);
 		if (!(random64() & 3))
 			memcpy(c.state + X86_FX_MXCSR, &(u32){X86_MXCSR_INIT}, 4);
+		random_ymm(c.state);
+		if (!(random64() & 3))
+			memset(c.state + X86_XS_YMM, 0, X86_XSAVE_BYTES - X86_XS_YMM);
 		random_image(c.memory);
+		random_ymm(c.memory);
 		memset(c.memory + X86_XS_XSTATE_BV, 0, 64);
-		c.memory[X86_XS_XSTATE_BV] = (u8)(random64() & 3);
+		c.memory[X86_XS_XSTATE_BV] = (u8)(random64() & 7);
 		if (!(random64() & 3)) { /* compacted */
-			c.memory[X86_XS_XCOMP_BV] = (u8)(random64() & 3);
+			c.memory[X86_XS_XCOMP_BV] = (u8)(random64() & 7);
 			c.memory[X86_XS_XCOMP_BV + 7] = 0x80;
 		}
 		/* Components that no processor has, and reserved bytes. */
@@ -222,7 +283,7 @@ static void test_instructions_like_host(void **unused)
 	COMPARE("\x48\x0f\xae\x06", 0); /* fxsave64 */
 	COMPARE("\x0f\xae\x0e", 0);	/* fxrstor */
 	COMPARE("\x48\x0f\xae\x0e", 0);
-	for (u32 rfbm = 0; rfbm < 4; rfbm++) {
+	for (u32 rfbm = 0; rfbm < 8; rfbm++) {
 		COMPARE("\x48\x0f\xae\x26", rfbm); /* xsave64 */
 		COMPARE("\x0f\xae\x26", rfbm);	   /* xsave */
 		COMPARE("\x48\x0f\xae\x2e", rfbm); /* xrstor64 */
@@ -239,6 +300,8 @@ int main(void)
 		cmocka_unit_test(test_fxsave_image_like_host),
 		cmocka_unit_test(test_reserved_mxcsr_bits_change_nothing),
 		cmocka_unit_test(test_xsave_image_round_trip),
+		cmocka_unit_test(test_image_without_avx_restores),
+		cmocka_unit_test(test_layout_is_the_hosts),
 		cmocka_unit_test(test_bad_headers_refused),
 		cmocka_unit_test(test_refused_by_mode),
 		cmocka_unit_test(test_mmx_forms_not_taken),
