@@ -178,6 +178,40 @@ INTERPOSE int remap_file_pages(void *addr, size_t size, int prot, size_t page, i
 	return ret;
 }
 
+/* ---- the heap ---------------------------------------------------------------- */
+
+/* What the break leaves behind when it moves to @to. */
+static void begin_heap(struct kvm_host_change *change, const void *to)
+{
+	hva_t now = kvm_api_has_vms() ? ptr_to_hva(real()->sbrk(0)) : 0;
+
+	kvm_api_change_begin(change, align_up(ptr_to_hva(to), PAGE_SIZE), now);
+}
+
+INTERPOSE int brk(void *to)
+{
+	struct kvm_host_change change;
+	int ret;
+
+	begin_heap(&change, to);
+	ret = real()->brk(to);
+	end(&change);
+	return ret;
+}
+
+INTERPOSE void *sbrk(intptr_t bytes)
+{
+	struct kvm_host_change change;
+	void *ret;
+
+	if (bytes >= 0 || !kvm_api_has_vms())
+		return real()->sbrk(bytes);
+	begin_heap(&change, (char *)real()->sbrk(0) + bytes);
+	ret = real()->sbrk(bytes);
+	end(&change);
+	return ret;
+}
+
 /* ---- protection and advice --------------------------------------------------- */
 
 INTERPOSE int mprotect(void *addr, size_t length, int prot)

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -47,6 +48,8 @@ struct statx;
 	X(pkey_mprotect, int, (void *, size_t, int, int))                                   \
 	X(madvise, int, (void *, size_t, int))                                              \
 	X(process_madvise, ssize_t, (int, const struct iovec *, size_t, int, unsigned int)) \
+	X(brk, int, (void *))                                                               \
+	X(sbrk, void *, (intptr_t))                                                         \
 	X(remap_file_pages, int, (void *, size_t, int, size_t, int))                        \
 	X(fallocate, int, (int, int, off_t, off_t))                                         \
 	X(ftruncate, int, (int, off_t))                                                     \

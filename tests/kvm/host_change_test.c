@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/userfaultfd.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -98,6 +100,19 @@ static void segment(struct guest *g)
 	g->data = shmat(id, NULL, 0);
 	shmctl(id, IPC_RMID, NULL);
 	assert_ptr_not_equal(g->data, (void *)-1);
+}
+
+/* The end of the heap, with enough below it for whoever allocates meanwhile. */
+static void heap(struct guest *g)
+{
+	uintptr_t end;
+
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	free(malloc(4 << 20));
+	end = (uintptr_t)sbrk(0);
+	g->data = (uint8_t *)((end + PAGE - 1) & ~(PAGE - 1));
+	assert_ptr_not_equal(sbrk((intptr_t)((uintptr_t)g->data + DATA_BYTES - end)), (void *)-1);
 }
 
 /* ---- the guest ------------------------------------------------------------ */
@@ -216,6 +231,20 @@ static int grow_in_place(struct guest *g, uint8_t *at, size_t bytes)
 	(void)at;
 	(void)bytes;
 	return grown == g->data ? munmap(g->data + DATA_BYTES, PAGE) : -1;
+}
+
+static int lower_the_break(struct guest *g, uint8_t *at, size_t bytes)
+{
+	assert_ptr_equal(sbrk(0), g->data + DATA_BYTES);
+	(void)bytes;
+	return brk(at);
+}
+
+static int lower_the_break_by(struct guest *g, uint8_t *at, size_t bytes)
+{
+	assert_ptr_equal(sbrk(0), g->data + DATA_BYTES);
+	(void)at;
+	return sbrk(-(intptr_t)bytes) == g->data + DATA_BYTES ? 0 : -1;
 }
 
 static int protect(struct guest *g, uint8_t *at, size_t bytes)
@@ -374,6 +403,8 @@ static const struct row rows[] = {
 	{"mremap over it", anonymous, move_here, FIRST, PAGES, OTHER},
 	{"mremap to less", anonymous, shrink, LAST_PAGES, FAULT},
 	{"mremap to more", anonymous, grow_in_place, 0, 0, SAME},
+	{"brk", heap, lower_the_break, LAST_PAGES, FAULT},
+	{"sbrk", heap, lower_the_break_by, LAST_PAGES, FAULT},
 	{"mprotect", anonymous, protect, FIRST, PAGES, FORBIDDEN},
 	{"mprotect as before", anonymous, protect_as_it_is, FIRST, PAGES, SAME},
 	{"remap_file_pages", file, shuffle, FIRST, PAGES, SHUFFLED},
