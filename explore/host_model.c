@@ -441,10 +441,10 @@ void kvmu_trace_emit(enum kvmu_trace_event event, const u64 *fields)
 
 void kvmu_warn(const char *file, int line, const char *what)
 {
-	sched_fail("%s:%d warns: %s", file, line, what);
+	sched_fail("%s:%d warns: %s", trace_file(file), line, what);
 }
 
 _Noreturn void kvmu_bug(const char *file, int line, const char *what)
 {
-	sched_fail("%s:%d: %s", file, line, what);
+	sched_fail("%s:%d: %s", trace_file(file), line, what);
 }

@@ -58,8 +58,8 @@ static void check_alive(const void *at, const struct explore_site *site)
 {
 	for (u32 i = 0; i < nr_forgotten; i++) {
 		if ((uintptr_t)at - forgotten[i].start < forgotten[i].end - forgotten[i].start)
-			sched_fail("%s:%d uses %s after it was freed", site->file, site->line,
-				   site->text);
+			sched_fail("%s:%d uses %s after it was freed", trace_file(site->file),
+				   site->line, site->text);
 	}
 }
 

@@ -16,6 +16,8 @@
 
 struct sched sched;
 
+_Static_assert(SEARCH_DECISIONS_MAX > 2 * SCHED_STEPS_MAX + 1, "each step may be decided");
+
 static sigjmp_buf outside;
 static ucontext_t contexts[SCHED_THREADS_MAX], main_context;
 static char stacks[SCHED_THREADS_MAX][STACK_BYTES] __attribute__((aligned(64)));

@@ -111,12 +111,9 @@ static u32 take(struct search *search, enum decision_kind kind, u32 nr, const u8
 u32 search_decide(struct search *search, enum decision_kind kind, u32 nr, const u8 *threads,
 		  bool free)
 {
+	const u32 taken = take(search, kind, nr, threads);
 	struct decision *decision = &search->decision[search->nr];
-	u32 taken;
 
-	if (search->nr == SEARCH_DECISIONS_MAX)
-		return 0;
-	taken = take(search, kind, nr, threads);
 	*decision = (struct decision){
 		.taken = (u8)taken, .nr = (u8)nr, .free = free, .costs = taken && !free};
 	search->spent += decision->costs;

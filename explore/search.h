@@ -10,7 +10,8 @@
 
 #include "base/types.h"
 
-#define SEARCH_DECISIONS_MAX 20000u
+/* More than a run can take: two in each step. */
+#define SEARCH_DECISIONS_MAX 50000u
 #define SEARCH_OPTIONS_MAX   16u
 /* Of a schedule: choices that are not the first, and its text. */
 #define SEARCH_CHOICES_MAX 512u

@@ -99,7 +99,7 @@ void trace_step(const struct explore_site *site, const char *verb, const void *a
 	if (!trace_on || !sched.current || sched.quiet)
 		return;
 	row = new_row(strcmp(verb, "reads") ? TRACE_CHANGE : TRACE_READ, running());
-	row->file = strncmp(site->file, "../", 3) ? site->file : site->file + 3;
+	row->file = trace_file(site->file);
 	row->line = site->line;
 	if (strcmp(site->text, "ptep") == 0)
 		say_entry(row->text, verb, at, before, after);

@@ -51,6 +51,12 @@ __attribute__((format(printf, 1, 2))) void trace_note(const char *format, ...);
 
 const struct trace_row *trace_rows(size_t *nr);
 
+/* The sources as they lie in the tree: a build directory is beside them. */
+static inline const char *trace_file(const char *file)
+{
+	return file[0] == '.' && file[1] == '.' && file[2] == '/' ? file + 3 : file;
+}
+
 /* What a row says of the lock: 1 taken, -1 left, 0 nothing. */
 int trace_lock_change(const struct trace_row *row);
 
