@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Memory as guests see it: page crossings, devices, code that changes, memory that goes away. */
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "pgtable/instance/ept.h"
 #include "tests/vcpu/core/guest_vm.h"
 
 static int setup(void **state)
@@ -264,6 +268,48 @@ static void memory_gone_is_an_error_not_a_crash(void **state)
 	assert_int_equal(vm->cpu->regs[X86_RAX], 42);
 }
 
+#ifdef KVMU_DEBUG
+/* ---- the oracle of stale translations --------------------------------------------------- */
+
+GUEST(read_and_halt, "64", "1: mov 0x400000, %eax\n hlt\n jmp 1b");
+
+/* How a process ends in which the guest goes on, its page taken away behind its back or not. */
+static int end_of_process(struct guest_vm *vm, bool taken_away)
+{
+	const pid_t child = fork();
+	struct kvm_pgtable_leaf leaf;
+	int status;
+
+	if (!child) {
+		signal(SIGABRT, SIG_DFL);
+		if (ept_get_leaf(&vm->kvm.pgt[0], 0x400000, &leaf) != 0 || !leaf.present)
+			_exit(2);
+		if (taken_away)
+			*leaf.ptep = 0; /* and nobody is told */
+		for (int run = 0; run < 1000; run++) {
+			if (x86_cpu_run(vm->cpu, false) != X86_EXIT_HLT)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
+}
+
+static void a_stale_translation_is_found(void **state)
+{
+	struct guest_vm *vm = *state;
+	int status;
+
+	guest_long(vm, read_and_halt_begin, read_and_halt_end);
+	guest_run_to(vm, X86_EXIT_HLT);
+	assert_int_equal(end_of_process(vm, false), 0);
+	status = end_of_process(vm, true);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+#endif
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -280,6 +326,9 @@ int main(void)
 		T(jumps_to_nowhere_end_in_exits),
 		T(garbage_tables_end_in_exits),
 		T(memory_gone_is_an_error_not_a_crash),
+#ifdef KVMU_DEBUG
+		T(a_stale_translation_is_found),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
