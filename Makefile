@@ -37,7 +37,7 @@ FUZZ_TARGETS := pgtable ioctl guest decoder
 
 FUZZERS := $(addprefix fuzz-,$(FUZZ_TARGETS))
 
-.PHONY: all build run test test-long hw mutants bench fuzz-cpu fuzz-build $(FUZZERS) format check help clean
+.PHONY: all build run test test-long hw linux mutants bench fuzz-cpu fuzz-build $(FUZZERS) format check help clean
 
 all: build
 
@@ -74,6 +74,12 @@ hw:
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory build MODE=release PURPOSE=test TARGETS=images
 	@meson test -C build --no-rebuild --suite hw --verbose
+
+# Debian's kernel in QEMU, with a shell on this terminal.
+linux:
+	@tools/setup.sh linux
+	@$(MAKE) --no-print-directory build PURPOSE=linux TARGETS='cli/kvmu preload/libkvmu-preload.so'
+	@tools/guest_linux.py --shell $(BUILD)/kvmu
 
 # Real mistakes, switched on one after the other: each must be noticed.
 mutants:
@@ -119,6 +125,7 @@ help:
 	@echo 'make test       everything that must pass: unit tests, KVM programs, all build modes, checks'
 	@echo 'make test-long  the same with longer random and stress runs'
 	@echo 'make hw         the bare-metal images under QEMU, with what they print'
+	@echo 'make linux      boot Linux in QEMU under kvmu; its shell is on this terminal'
 	@echo 'make mutants    switch real mistakes on, one after the other, and see who notices'
 	@echo 'make bench      the budget table: our figures beside their floors, measured now'
 	@echo 'make fuzz-cpu   random instructions against this CPU until one differs; Ctrl-C ends it'

@@ -183,6 +183,26 @@ def fetch_test(version):
                 timeout=600)
 
 
+GUEST_TEST = ROOT / "tests/guests/linux_test.py"
+# What Linux as a guest does in the short run and in `make test-long`, by mode.
+GUEST_RUNS = {"release": (["boot off", "life"], ["boot off", "boot split", "boot on", "life"]),
+              "debug": ([], ["boot on", "life"]),
+              "asan": ([], ["boot on"]), "tsan": ([], ["boot on"])}
+
+
+def guest_fetch_test(mode):
+    return Test(f"{mode}: guest: fetch Linux", [sys.executable, str(TOOLS / "guest_linux.py")],
+                timeout=600)
+
+
+def guest_tests(mode, long):
+    for run in GUEST_RUNS.get(mode, ([], []))[long]:
+        yield Test(f"{mode}: guest: Linux, {run}",
+                   [sys.executable, str(GUEST_TEST), str(build_directory(mode) / "kvmu"), *run.split()],
+                   timeout=240 * SLOWNESS[mode], env=SANITIZER_ENV.get(mode, {}),
+                   judge=lambda output: (True, output.strip().splitlines()[-1]))
+
+
 def mutant_build_test():
     return Test("mutants: build", [sys.executable, str(TOOLS / "mutants.py"), "--build"],
                 timeout=BUILD_TIMEOUT, judge=no_warnings)
@@ -255,11 +275,17 @@ class Session:
             self.run(list(tests_of_what_is_shipped()))
         self.run(list(unit_tests(mode, self.args.long)))
         self.run(list(client_tests(mode, self.args.long)))
+        self.run_guests(mode)
         if mode == "release":
             if self.args.long:
                 self.run(list(long_tests()))
             for version in selftest_list.VERSIONS:
                 self.run_kernel_selftests(version)
+
+    def run_guests(self, mode):
+        tests = self.wanted(guest_tests(mode, self.args.long))
+        if tests and self.runner.run_one(guest_fetch_test(mode)):
+            self.runner.run_all(tests)
 
     def run_mutants(self):
         tests = self.wanted([*mutant_tests(), failing_page_test()])

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Install the Debian packages that a make target needs and that are missing.
-#   tools/setup.sh build|run|test|bench|fuzz|format ...
+#   tools/setup.sh build|run|test|bench|fuzz|linux|format ...
 # A stamp remembers that all were there; it is valid until dpkg's state changes.
 set -eu
 
@@ -28,6 +28,7 @@ packages_of() {
 	test) echo "$build_packages $selftest_packages $image_packages $fuzz_packages $explore_packages linux-source-6.1
 			libcmocka-dev clang-format" ;;
 	bench) echo "$build_packages $selftest_packages" ;;
+	linux) echo "$build_packages qemu-system-x86" ;;
 	fuzz) echo "$build_packages $fuzz_packages" ;;
 	format) echo 'clang-format' ;;
 	*) echo "setup: unknown purpose '$1'" >&2 && exit 2 ;;

@@ -11,9 +11,8 @@
 #define X86_MCG_CTL_P  (1ull << 8)
 #define X86_MCG_CMCI_P (1ull << 10)
 #define X86_MCG_SER_P  (1ull << 24)
-#define X86_MCG_LMCE_P (1ull << 27)
 
-#define X86_MCE_CAPS (X86_MCG_CTL_P | X86_MCG_CMCI_P | X86_MCG_SER_P | X86_MCG_LMCE_P)
+#define X86_MCE_CAPS (X86_MCG_CTL_P | X86_MCG_CMCI_P | X86_MCG_SER_P)
 
 /* One error, as its bank shows it. */
 struct x86_mce_error {

@@ -22,7 +22,8 @@ enum msr_kind {
 	MSR_TSC_ADJUST,
 	MSR_PLATFORM_INFO,
 	MSR_HWCR,
-	MSR_ZERO, /* reads as 0, writes of 0 are fine, from user space any are ignored */
+	MSR_ZERO,    /* reads as 0, writes of 0 are fine, from user space any are ignored */
+	MSR_DROPPED, /* reads as 0, writes are ignored */
 };
 
 struct msr_row {
@@ -71,6 +72,15 @@ static const struct msr_row rows[] = {
 	{0x198, MSR_ZERO, 0, 0},
 	{0x1d9, MSR_ZERO, 0, 0},
 	{0x606, MSR_ZERO, 0, 0},
+	/* AMD's set-up of processor and northbridge, which its kernels look at. */
+	{0xc0010010, MSR_ZERO, 0, 0},
+	{0xc001001f, MSR_DROPPED, 0, 0},
+	{0xc0010055, MSR_ZERO, 0, 0},
+	{0xc0010058, MSR_ZERO, 0, 0},
+	{0xc0011022, MSR_DROPPED, 0, 0},
+	{0xc0011023, MSR_DROPPED, 0, 0},
+	{0xc001102a, MSR_DROPPED, 0, 0},
+	{0xc001102c, MSR_DROPPED, 0, 0},
 };
 
 /* MTRRs: capability, default type, 8 variable pairs, 11 fixed ones; plain storage. */
@@ -151,6 +161,7 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 		*value = x86_read_tsc(cpu);
 		return 0;
 	case MSR_ZERO:
+	case MSR_DROPPED:
 		return 0;
 	case MSR_TSC_DEADLINE:
 		*value = cpu->lapic ? x86_lapic_get_tsc_deadline(cpu) : 0;
@@ -250,6 +261,8 @@ static int set_row(struct x86_cpu *cpu, const struct msr_row *row, u64 value, bo
 		return 0;
 	case MSR_ZERO:
 		return value && !host ? -EINVAL : 0;
+	case MSR_DROPPED:
+		return 0;
 	case MSR_PLATFORM_INFO:
 		if (!host)
 			return -EINVAL;
