@@ -28,6 +28,7 @@
 	X(kvm, kvm_mmio, 4, "type len gpa val")                                                    \
 	X(kvm, kvm_msr, 4, "write ecx data exception")                                             \
 	X(kvm, kvm_pio, 5, "rw port size count val")                                               \
+	X(kvm, kvm_smm_transition, 3, "vcpu_id smbase entering")                                   \
 	X(kvm, kvm_userspace_exit, 2, "reason errno")                                              \
 	X(kvm, kvm_vcpu_wakeup, 3, "ns waited valid")                                              \
 	X(kvm, kvm_unmap_hva_range, 2, "start end")                                                \

@@ -136,6 +136,7 @@ static const struct ioctl_entry vcpu_calls[] = {
 	ENTRY(KVM_TPR_ACCESS_REPORTING, ARG_IN_OUT, LOCK_VCPU, KVM_CAP_VAPIC,
 	      struct kvm_tpr_access_ctl, do_tpr_access_reporting),
 	PLAIN(KVM_NMI, ARG_NONE, LOCK_VCPU, KVM_CAP_USER_NMI, do_nmi),
+	PLAIN(KVM_SMI, ARG_NONE, LOCK_VCPU, KVM_CAP_X86_SMM, do_smi),
 	PLAIN(KVM_SET_SIGNAL_MASK, ARG_USER, LOCK_VCPU, NO_CAP, do_set_signal_mask),
 	ENTRY(KVM_TRANSLATE, ARG_IN_OUT, LOCK_VCPU, NO_CAP, struct kvm_translation, do_translate),
 	PLAIN(KVM_GET_STATS_FD, ARG_NONE, LOCK_NONE, KVM_CAP_BINARY_STATS_FD, do_vcpu_get_stats_fd),

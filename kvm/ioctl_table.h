@@ -101,7 +101,7 @@ ioctl_handler do_get_debugregs, do_set_debugregs, do_set_guest_debug;
 ioctl_handler do_get_fpu, do_set_fpu, do_get_xsave, do_set_xsave, do_get_xcrs, do_set_xcrs;
 /* vcpu_events.c, vcpu_lapic.c */
 ioctl_handler do_get_mp_state, do_set_mp_state, do_get_vcpu_events, do_set_vcpu_events,
-	do_interrupt, do_nmi;
+	do_interrupt, do_nmi, do_smi;
 ioctl_handler do_get_lapic, do_set_lapic;
 /* vcpu_vapic.c */
 ioctl_handler do_set_vapic_addr, do_tpr_access_reporting;

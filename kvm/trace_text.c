@@ -127,6 +127,12 @@ static void say_kvm_inj_virq(struct text *text, const u64 *f)
 	    f[2] ? " [reinjected]" : "");
 }
 
+static void say_kvm_smm_transition(struct text *text, const u64 *f)
+{
+	say(text, "vcpu %llu: %s SMM, smbase 0x%llx", (ull)f[0], f[2] ? "entering" : "leaving",
+	    (ull)f[1]);
+}
+
 static void say_kvm_mmio(struct text *text, const u64 *f)
 {
 	say(text, "mmio ");

@@ -6,6 +6,7 @@
 #include "kvm/ioctl_table.h"
 #include "kvm/irqchip/irqchip.h"
 #include "vcpu/x86/lapic.h"
+#include "vcpu/x86/smm.h"
 
 static struct x86_event make_event(u8 vector, bool has_code, u32 code)
 {
@@ -19,10 +20,17 @@ static struct x86_event make_event(u8 vector, bool has_code, u32 code)
 
 /* ---- vcpu_events ---------------------------------------------------------------------------- */
 
+static bool init_is_latched(const struct x86_cpu *cpu)
+{
+	return cpu->lapic && (atomic_peek(&cpu->lapic->events) & X86_LAPIC_EVENT_INIT);
+}
+
 void vcpu_events_read(struct vcpu *vcpu, struct kvm_vcpu_events *events)
 {
-	const struct x86_cpu *cpu = vcpu->cpu;
+	struct x86_cpu *cpu = vcpu->cpu;
 
+	if (cpu->lapic)
+		x86_lapic_collect(cpu);
 	memset(events, 0, sizeof(*events));
 	events->exception.injected = cpu->exception.pending;
 	events->exception.nr = cpu->exception.vector;
@@ -35,28 +43,53 @@ void vcpu_events_read(struct vcpu *vcpu, struct kvm_vcpu_events *events)
 	events->nmi.pending = cpu->nmi_pending;
 	events->nmi.masked = cpu->nmi_masked;
 	events->sipi_vector = cpu->lapic ? atomic_peek(&cpu->lapic->sipi_vector) : 0;
-	events->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;
+	events->smi.smm = x86_in_smm(cpu);
+	events->smi.pending = cpu->smi_pending;
+	events->smi.smm_inside_nmi = cpu->smm_inside_nmi;
+	events->smi.latched_init = init_is_latched(cpu);
+	events->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+			KVM_VCPUEVENT_VALID_SMM;
 }
 
-/* SMM, payloads and the triple-fault event need capabilities that are not there. */
+/* Payloads and the triple-fault event need capabilities that are not there. */
 #define EVENT_FLAGS                                                          \
 	(KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR | \
-	 KVM_VCPUEVENT_VALID_SHADOW)
+	 KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM)
 
-static bool events_valid(const struct kvm_vcpu_events *events)
+static bool events_valid(const struct x86_cpu *cpu, const struct kvm_vcpu_events *events)
 {
 	if (events->flags & ~(u32)EVENT_FLAGS)
+		return false;
+	/* In SMM an INIT is latched, and nobody waits for a SIPI. */
+	if ((events->flags & KVM_VCPUEVENT_VALID_SMM) && (events->smi.smm || events->smi.pending) &&
+	    cpu->mp_state == X86_MP_INIT_RECEIVED)
 		return false;
 	/* An exception's number; NMI is none. */
 	return !events->exception.injected ||
 	       (events->exception.nr <= 31 && events->exception.nr != X86_NMI);
 }
 
+static void write_smi(struct x86_cpu *cpu, const struct kvm_vcpu_events *events)
+{
+	if (x86_in_smm(cpu) != (events->smi.smm != 0))
+		x86_set_smm(cpu, events->smi.smm != 0);
+	cpu->smi_pending = events->smi.pending != 0;
+	if (events->smi.smm)
+		cpu->smm_inside_nmi = events->smi.smm_inside_nmi != 0;
+	if (!cpu->lapic)
+		return;
+	if (events->smi.latched_init)
+		atomic_or(&cpu->lapic->events, (u32)X86_LAPIC_EVENT_INIT);
+	else
+		atomic_and(&cpu->lapic->events, ~(u32)X86_LAPIC_EVENT_INIT);
+	kvm_make_request(&cpu->vcpu, KVM_REQ_EVENT);
+}
+
 int vcpu_events_write(struct vcpu *vcpu, const struct kvm_vcpu_events *events)
 {
 	struct x86_cpu *cpu = vcpu->cpu;
 
-	if (!events_valid(events))
+	if (!events_valid(cpu, events))
 		return -EINVAL;
 	cpu->exception = make_event(events->exception.nr, events->exception.has_error_code,
 				    events->exception.error_code);
@@ -72,6 +105,8 @@ int vcpu_events_write(struct vcpu *vcpu, const struct kvm_vcpu_events *events)
 	cpu->nmi_masked = events->nmi.masked;
 	if ((events->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && cpu->lapic)
 		atomic_poke(&cpu->lapic->sipi_vector, (u8)events->sipi_vector);
+	if (events->flags & KVM_VCPUEVENT_VALID_SMM)
+		write_smi(cpu, events);
 	return 0;
 }
 
@@ -110,6 +145,12 @@ long do_nmi(struct ioctl_call *call)
 	return 0;
 }
 
+long do_smi(struct ioctl_call *call)
+{
+	call->vcpu->cpu->smi_pending = true;
+	return 0;
+}
+
 /* ---- mp_state ---------------------------------------------------------------- */
 
 long do_get_mp_state(struct ioctl_call *call)
@@ -129,6 +170,11 @@ long do_set_mp_state(struct ioctl_call *call)
 	const struct kvm_mp_state *state = call->data;
 	struct x86_cpu *cpu = call->vcpu->cpu;
 
+	/* An SMI goes before an INIT, and SMM blocks it. */
+	if ((x86_in_smm(cpu) || cpu->smi_pending) &&
+	    (state->mp_state == KVM_MP_STATE_INIT_RECEIVED ||
+	     state->mp_state == KVM_MP_STATE_SIPI_RECEIVED))
+		return -EINVAL;
 	switch (state->mp_state) {
 	case KVM_MP_STATE_RUNNABLE:
 		break;

@@ -17,6 +17,7 @@
 #include "kvm/vm_coalesced.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
+#include "vcpu/x86/smm.h"
 
 /* What one turn of the CPU leads to. */
 enum turn {
@@ -164,7 +165,7 @@ static void page_out(struct vcpu *vcpu)
 	u64 valid = atomic_peek(&run->kvm_valid_regs);
 
 	run->if_flag = (vcpu->cpu->rflags & X86_EFLAGS_IF) != 0;
-	run->flags = 0;
+	run->flags = x86_in_smm(vcpu->cpu) ? KVM_RUN_X86_SMM : 0;
 	run->cr8 = vcpu->cpu->cr8;
 	run->apic_base = vcpu->cpu->apic_base;
 	run->ready_for_interrupt_injection = ready_for_interrupt(vcpu);

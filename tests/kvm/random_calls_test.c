@@ -76,6 +76,7 @@ static const unsigned long requests[] = {
 	KVM_SET_LAPIC,
 	KVM_INTERRUPT,
 	KVM_NMI,
+	KVM_SMI,
 	KVM_TRANSLATE,
 	KVM_GET_TSC_KHZ,
 	KVM_SET_TSC_KHZ,

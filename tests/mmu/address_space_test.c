@@ -4,7 +4,7 @@
  * happens to program memory reaches both.
  *
  * Cannot show: what a CPU in system management mode does with the second one
- * (tests/vcpu/core/test_smm.c, tests/kvm/smm_test.c).
+ * (tests/kvm/smm_test.c).
  */
 #include "tests/mmu/test_vm.h"
 

@@ -22,6 +22,7 @@ enum x86_unwind {
 	X86_UNWIND_EXIT,       /* cpu->exit says why */
 	X86_UNWIND_ALONE,      /* run this instruction again, alone and uncached */
 	X86_UNWIND_HOST_FAULT, /* a signal at run.host_fault */
+	X86_UNWIND_RSM,	       /* the instruction, which reads the state from SMRAM */
 };
 
 _Noreturn void x86_unwind(struct x86_cpu *cpu, enum x86_unwind why);
@@ -312,7 +313,7 @@ void x86_decode_raise(struct x86_op *op, enum x86_exception vector);
 void x86_deliver_exception(struct x86_cpu *cpu);
 /* NMI or interrupt if one can be taken now; true: state changed. */
 bool x86_take_interrupt(struct x86_cpu *cpu);
-/* Is there an NMI or an interrupt that ends a HLT? */
+/* Is there an SMI, an NMI or an interrupt that ends a HLT? */
 bool x86_would_wake(struct x86_cpu *cpu);
 bool x86_interrupts_open(const struct x86_cpu *cpu);
 /* Through the IDT.  @event as struct x86_event says; unwinds on faults. */

@@ -398,6 +398,8 @@ struct x86_cpu {
 	struct x86_event exception; /* to be delivered before the next instruction */
 	struct x86_event interrupt; /* KVM_INTERRUPT: waits for IF */
 	bool nmi_pending, nmi_masked;
+	bool smi_pending, smm_inside_nmi; /* smm.h; the other: were NMIs masked before? */
+	u64 smi_count;
 	bool sti_shadow, ss_shadow; /* one-instruction interrupt shadows */
 	bool shutdown_pending;	    /* a machine check that nobody could take */
 	bool want_irq_window;	    /* user space asked to be told */

@@ -12,6 +12,7 @@
 #include "vcpu/x86/debug.h"
 #include "vcpu/x86/exec_int.h"
 #include "vcpu/x86/lapic.h"
+#include "vcpu/x86/smm.h"
 
 static void require_cpl0(struct x86_cpu *cpu, const struct x86_op *op)
 {
@@ -614,6 +615,15 @@ X86_HANDLER(hlt_op)
 	return NULL;
 }
 
+/* SDM vol. 2: at any privilege, in SMM only; what it loads is read outside guest mode. */
+X86_HANDLER(rsm_op)
+{
+	if (!x86_in_smm(cpu))
+		x86_raise_op(cpu, op, X86_UD);
+	cpu->op = op;
+	x86_unwind(cpu, X86_UNWIND_RSM);
+}
+
 X86_HANDLER(pause_op)
 {
 	/* Somebody waits: let the thread he waits for run, and look at the world. */
@@ -746,6 +756,7 @@ ENDING(rdpmc)
 ENDING(wbinvd)
 ENDING(serialize)
 ENDING(hlt)
+ENDING(rsm)
 ENDING(xsetbv)
 PLAIN(mwait)
 
@@ -824,6 +835,7 @@ const struct x86_family_entry x86_family_system[] = {
 	ROW(PAUSE, pause),
 	ROW(SERIALIZE, serialize),
 	ROW(HLT, hlt),
+	ROW(RSM, rsm),
 	ROW(VMCALL, vmcall),
 	ROW(VMMCALL, vmcall),
 	ROW(MONITOR, mwait),

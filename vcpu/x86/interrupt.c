@@ -12,6 +12,7 @@
 #include "vcpu/x86/debug.h"
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
+#include "vcpu/x86/smm.h"
 
 enum gate_type {
 	GATE_TASK = 5,
@@ -343,7 +344,7 @@ static void fetch_interrupt(struct x86_cpu *cpu)
 
 bool x86_would_wake(struct x86_cpu *cpu)
 {
-	if (cpu->nmi_pending && !cpu->nmi_masked)
+	if (x86_smi_open(cpu) || (cpu->nmi_pending && !cpu->nmi_masked))
 		return true;
 	if (!(cpu->rflags & X86_EFLAGS_IF))
 		return false;

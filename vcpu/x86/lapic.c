@@ -8,6 +8,8 @@
 #include "vcpu/x86/core.h"
 #include "vcpu/x86/lapic.h"
 
+#include "vcpu/x86/smm.h"
+
 /* ---- vectors ------------------------------------------------------------------------------ */
 
 static u32 *vector_word(const struct x86_cpu *cpu, enum x86_lapic_reg first, u8 vector)
@@ -189,7 +191,9 @@ bool x86_lapic_take_msg(struct x86_cpu *cpu, const struct x86_irq_msg *msg)
 	case X86_DELIVER_UNHALT:
 		raise_event(cpu, X86_LAPIC_EVENT_UNHALT);
 		return true;
-	case X86_DELIVER_SMI:	 /* there is no SMM */
+	case X86_DELIVER_SMI:
+		raise_event(cpu, X86_LAPIC_EVENT_SMI);
+		return true;
 	case X86_DELIVER_EXTINT: /* the 8259's, which reaches the CPU by its own line */
 		break;
 	}
@@ -233,14 +237,26 @@ static void take_sipi(struct x86_cpu *cpu, u8 vector)
 	x86_cpu_state_changed(cpu);
 }
 
+void x86_lapic_collect(struct x86_cpu *cpu)
+{
+	const u32 ours = X86_LAPIC_EVENT_NMI | X86_LAPIC_EVENT_SMI;
+	u32 events = atomic_and(&cpu->lapic->events, ~ours);
+
+	cpu->nmi_pending |= (events & X86_LAPIC_EVENT_NMI) != 0;
+	cpu->smi_pending |= (events & X86_LAPIC_EVENT_SMI) != 0;
+}
+
 void x86_lapic_serve_events(struct x86_cpu *cpu)
 {
-	u32 events = atomic_exchange(&cpu->lapic->events, 0u);
+	u32 events;
 
-	if (events & X86_LAPIC_EVENT_NMI)
-		cpu->nmi_pending = true;
+	x86_lapic_collect(cpu);
+	/* SMM blocks INIT, which waits; a SIPI means nothing to who does not wait for it. */
+	events = atomic_and(&cpu->lapic->events, x86_in_smm(cpu) ? (u32)X86_LAPIC_EVENT_INIT : 0u);
 	if (events & X86_LAPIC_EVENT_UNHALT)
 		cpu->lapic->unhalted = true;
+	if (x86_in_smm(cpu))
+		return;
 	if (events & X86_LAPIC_EVENT_INIT)
 		take_init(cpu);
 	if (events & X86_LAPIC_EVENT_SIPI)

@@ -93,6 +93,7 @@ enum x86_lapic_event {
 	X86_LAPIC_EVENT_INIT = 1u << 1,
 	X86_LAPIC_EVENT_SIPI = 1u << 2,
 	X86_LAPIC_EVENT_UNHALT = 1u << 3,
+	X86_LAPIC_EVENT_SMI = 1u << 4,
 };
 
 struct x86_lapic {
@@ -182,7 +183,9 @@ int x86_lapic_highest(struct x86_cpu *cpu);
 void x86_lapic_accept(struct x86_cpu *cpu, u8 vector);
 void x86_lapic_eoi(struct x86_cpu *cpu);
 
-/* Serve INIT, SIPI, NMI and kicks; follows KVM_REQ_EVENT. */
+/* Take over NMIs and SMIs that have come, so that cpu->nmi_pending and smi_pending tell. */
+void x86_lapic_collect(struct x86_cpu *cpu);
+/* That, and serve INIT, SIPI and kicks; follows KVM_REQ_EVENT. */
 void x86_lapic_serve_events(struct x86_cpu *cpu);
 
 /* ---- timer (lapic_timer.c) --------------------------------------------------------------------

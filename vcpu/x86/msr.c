@@ -22,8 +22,10 @@ enum msr_kind {
 	MSR_TSC_ADJUST,
 	MSR_PLATFORM_INFO,
 	MSR_HWCR,
-	MSR_ZERO,    /* reads as 0, writes of 0 are fine, from user space any are ignored */
-	MSR_DROPPED, /* reads as 0, writes are ignored */
+	MSR_OWNER,     /* of the owner alone: for the guest there is none */
+	MSR_READ_ONLY, /* for the guest */
+	MSR_ZERO,      /* reads as 0, writes of 0 are fine, from user space any are ignored */
+	MSR_DROPPED,   /* reads as 0, writes are ignored */
 };
 
 struct msr_row {
@@ -63,7 +65,8 @@ static const struct msr_row rows[] = {
 	{0x17, MSR_ZERO, 0, 0},
 	{0x3a, MSR_ZERO, 0, 0},
 	{0x8b, MSR_ZERO, 0, 0},
-	{0x9e, MSR_ZERO, 0, 0},
+	STORED(0x9e, MSR_OWNER, smbase),
+	STORED(0x34, MSR_READ_ONLY, smi_count),
 	{0xc1, MSR_ZERO, 0, 0},
 	{0x10a, MSR_ZERO, 0, 0},
 	{0x119, MSR_ZERO, 0, 0},
@@ -96,7 +99,7 @@ static const u32 saved[] = {
 	0x209,	    0x20a,	0x20b,	    0x20c,	0x20d,	    0x20e,	0x20f, 0x250,
 	0x258,	    0x259,	0x268,	    0x269,	0x26a,	    0x26b,	0x26c, 0x26d,
 	0x26e,	    0x26f,	0xce,	    0x1fc,	0xc0010015, 0x6e0,	0x11,  0x12,
-	0x4b564d00, 0x4b564d01, 0x4b564d03, 0x4b564d05, 0x17a,
+	0x4b564d00, 0x4b564d01, 0x4b564d03, 0x4b564d05, 0x17a,	    0x9e,	0x34,
 };
 
 u32 x86_msr_list(const u32 **indices)
@@ -162,6 +165,11 @@ int x86_get_msr(struct x86_cpu *cpu, u32 index, u64 *value, bool host)
 		return 0;
 	case MSR_ZERO:
 	case MSR_DROPPED:
+		return 0;
+	case MSR_OWNER:
+		if (!host)
+			return -EINVAL;
+		*value = *storage(cpu, row);
 		return 0;
 	case MSR_TSC_DEADLINE:
 		*value = cpu->lapic ? x86_lapic_get_tsc_deadline(cpu) : 0;
@@ -264,6 +272,8 @@ static int set_row(struct x86_cpu *cpu, const struct msr_row *row, u64 value, bo
 	case MSR_DROPPED:
 		return 0;
 	case MSR_PLATFORM_INFO:
+	case MSR_OWNER:
+	case MSR_READ_ONLY:
 		if (!host)
 			return -EINVAL;
 		break;

@@ -17,6 +17,7 @@
 #include "vcpu/x86/fpu_state.h"
 #include "vcpu/x86/lapic.h"
 #include "vcpu/x86/mce.h"
+#include "vcpu/x86/smm.h"
 
 #define CR0_DEFINED                                                                    \
 	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
@@ -287,6 +288,8 @@ static void reset_events(struct x86_cpu *cpu)
 	memset(&cpu->exception, 0, sizeof(cpu->exception));
 	memset(&cpu->interrupt, 0, sizeof(cpu->interrupt));
 	cpu->nmi_pending = cpu->nmi_masked = cpu->shutdown_pending = false;
+	cpu->smi_pending = cpu->smm_inside_nmi = false;
+	cpu->smi_count = 0;
 	cpu->sti_shadow = cpu->ss_shadow = false;
 	memset(&cpu->mmio, 0, sizeof(cpu->mmio));
 	cpu->pio.pending = cpu->pio.done = false;
@@ -308,7 +311,7 @@ static void reset_cold(struct x86_cpu *cpu)
 	cpu->apic_base = X86_APIC_BASE_DEFAULT | X86_APIC_BASE_ENABLE;
 	if (cpu->vcpu.vcpu_id == cpu->machine->boot_cpu_id)
 		cpu->apic_base |= X86_APIC_BASE_BSP;
-	cpu->smbase = 0x30000;
+	cpu->smbase = X86_SMBASE_RESET;
 	x86_mce_reset(cpu);
 	cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
 	cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;

@@ -14,6 +14,7 @@
 #include "vcpu/x86/flags.h"
 #include "vcpu/x86/lapic.h"
 #include "vcpu/x86/pv.h"
+#include "vcpu/x86/smm.h"
 
 /* Instructions between two looks at the outside world: some 20 to 50 us of guest code. */
 #define POLL_INSTRUCTIONS 16384
@@ -226,6 +227,16 @@ static void host_fault(struct x86_cpu *cpu)
 	x86_enter_guest(cpu, false);
 }
 
+/* RIP is what SMRAM says. */
+static void return_from_smm(struct x86_cpu *cpu)
+{
+	drop_access(cpu);
+	cpu->poll_budget--;
+	x86_leave_guest(cpu, X86_VMX_EXCEPTION_NMI, 0);
+	x86_leave_smm(cpu);
+	x86_enter_guest(cpu, false);
+}
+
 static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
 {
 	if (cpu->op) {
@@ -249,6 +260,9 @@ static void unwound(struct x86_cpu *cpu, enum x86_unwind why)
 		break;
 	case X86_UNWIND_HOST_FAULT:
 		host_fault(cpu);
+		break;
+	case X86_UNWIND_RSM:
+		return_from_smm(cpu);
 		break;
 	case X86_UNWIND_EXIT:
 		if (cpu->exit == X86_EXIT_EMULATION || cpu->exit == X86_EXIT_SHUTDOWN)
@@ -343,6 +357,18 @@ static void poll(struct x86_cpu *cpu)
 		cpu->exit = X86_EXIT_INTR;
 }
 
+/* The delivery of an interrupt that has begun comes first; true: the state has changed. */
+static bool take_smi(struct x86_cpu *cpu)
+{
+	if (!x86_smi_open(cpu) || (cpu->debug.control & X86_DEBUG_BLOCK_IRQ) ||
+	    (cpu->interrupt.pending && x86_interrupts_open(cpu)))
+		return false;
+	x86_leave_guest(cpu, X86_VMX_EXTERNAL_INTERRUPT, 0);
+	x86_enter_smm(cpu);
+	x86_enter_guest(cpu, false);
+	return true;
+}
+
 /* One step between two looks at everything that can interrupt. */
 static void step(struct x86_cpu *cpu, bool immediate_exit)
 {
@@ -366,7 +392,7 @@ static void step(struct x86_cpu *cpu, bool immediate_exit)
 		poll(cpu);
 		return;
 	}
-	if (x86_take_interrupt(cpu))
+	if (take_smi(cpu) || x86_take_interrupt(cpu))
 		return;
 	if (cpu->want_irq_window && x86_interrupts_open(cpu)) {
 		cpu->exit = X86_EXIT_IRQ_WINDOW;
