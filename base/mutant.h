@@ -100,6 +100,7 @@
 	X(MARKS_LOST, "what the MMU marks during a change is lost")                             \
 	X(LAST_ENTRY_SKIPPED, "an unmap skips the last entry of a table")                       \
 	X(RESTART_SKIPS_ENTRY, "a walk that starts again begins one page too far")              \
+	X(BLOCK_OVER_HOLE, "a block that is bigger than what is zapped stays")                  \
 	X(ZAP_GIVES_UP, "a block that cannot be split for want of memory stays")                \
 	X(SHORT_FLUSH_RANGE, "a flush covers the first page of a block only")                   \
 	X(TABLE_NOT_NOTED, "nobody hears that a table page was unlinked")                       \

@@ -145,7 +145,7 @@ static bool has_room(void *arg)
 void dirty_wait_for_room(struct kvm_vcpu *vcpu)
 {
 	trace_note("its ring is full");
-	sched_wait(has_room, &vcpu->dirty_ring);
+	sched_wait("room in its ring", has_room, &vcpu->dirty_ring);
 }
 
 /* ---- what a scenario does ------------------------------------------------------------- */

@@ -272,7 +272,7 @@ void mmu_read_lock(struct mmu_rwlock *lock)
 {
 	struct lock *l = lock_of(lock);
 
-	sched_wait(readable, l);
+	sched_wait("mmu_lock, to read", readable, l);
 	taken();
 	l->readers++;
 	++*own_reads(l);
@@ -299,7 +299,7 @@ void mmu_write_lock(struct mmu_rwlock *lock)
 	sched_point();
 	if (!writable(l)) {
 		l->writers_waiting++;
-		sched_wait(writable, l);
+		sched_wait("mmu_lock, to write", writable, l);
 		l->writers_waiting--;
 	}
 	taken();
@@ -351,7 +351,7 @@ static bool unowned(void *arg)
 
 void mmu_mutex_lock(struct mmu_mutex *lock)
 {
-	sched_wait(unowned, owner_of(lock));
+	sched_wait("a mutex", unowned, owner_of(lock));
 	taken();
 	*owner_of(lock) = self_or_nobody();
 }
@@ -416,7 +416,7 @@ void mmu_host_synchronize_rcu(void)
 	}
 	trace_note("waits for a grace period");
 	order_all_threads();
-	sched_wait(grace_period_over, &gp);
+	sched_wait("a grace period", grace_period_over, &gp);
 	order_all_threads();
 }
 

@@ -245,7 +245,7 @@ static bool fault(struct model_vcpu *v, gfn_t gfn, bool write, struct rounds *ro
 		judge_emulation(&then, gfn, write);
 	rounds->nr = retries(v) != before ? rounds->nr + 1 : 0;
 	if (rounds->nr >= RETRY_ROUNDS && !(atomic_peek(&v->vcpu.requests)))
-		sched_wait(obstacles_moved, &rounds->last);
+		sched_wait("what its fault collides with", obstacles_moved, &rounds->last);
 	rounds->last = then;
 	kvm_vcpu_enter_guest_mode(&v->vcpu);
 	return verdict == KVM_MMU_RESUME_GUEST;

@@ -129,9 +129,11 @@ static void fail_stuck(void)
 	size_t used = 0;
 
 	for (u32 i = 0; i < sched.nr_threads && used < sizeof(who); i++) {
-		if (sched.thread[i].state != SCHED_DONE)
-			used += (size_t)snprintf(who + used, sizeof(who) - used, " %s",
-						 sched.thread[i].name);
+		const struct sched_thread *thread = &sched.thread[i];
+
+		if (thread->state != SCHED_DONE)
+			used += (size_t)snprintf(who + used, sizeof(who) - used, "%s %s (for %s)",
+						 used ? "," : "", thread->name, thread->waits_for);
 	}
 	sched_fail("no thread can go on; waiting:%s", who);
 }
@@ -184,12 +186,12 @@ void sched_wrote(void)
 		sched.current->writes++;
 }
 
-void sched_wait(bool (*condition)(void *arg), void *arg)
+void sched_wait(const char *what, bool (*condition)(void *arg), void *arg)
 {
 	struct sched_thread *self = sched.current;
 
 	if (!self && !condition(arg))
-		sched_fail("waits for ever outside any thread");
+		sched_fail("waits for ever for %s, outside any thread", what);
 	if (!self)
 		return;
 	sched_point();
@@ -198,6 +200,7 @@ void sched_wait(bool (*condition)(void *arg), void *arg)
 		self->state = SCHED_BLOCKED;
 		self->condition = condition;
 		self->condition_arg = arg;
+		self->waits_for = what;
 		pass_on(false);
 	}
 	history_catch_up(self);
@@ -219,6 +222,7 @@ void sched_relax(void)
 	self->seen = self->relaxed;
 	self->relaxed = sched.writes - self->writes;
 	self->state = SCHED_RELAXING;
+	self->waits_for = "what others do, in a loop";
 	pass_on(false);
 	history_catch_up(self);
 }

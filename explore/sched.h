@@ -38,6 +38,7 @@ struct sched_thread {
 	enum sched_state state;
 	bool (*condition)(void *arg);
 	void *condition_arg;
+	const char *waits_for;
 	u64 writes;  /* its own */
 	u64 seen;    /* of the others, before it looked at what it waits for */
 	u64 relaxed; /* of the others, when it relaxed last */
@@ -80,8 +81,8 @@ void sched_quiet(bool quiet);
 void sched_point(void);
 /* This thread has written something. */
 void sched_wrote(void);
-/* Wait; the condition must not have side effects.  Late stores become visible. */
-void sched_wait(bool (*condition)(void *arg), void *arg);
+/* Wait for @what; the condition must not have side effects.  Late stores become visible. */
+void sched_wait(const char *what, bool (*condition)(void *arg), void *arg);
 void sched_relax(void);
 
 /* An oracle has spoken: the run ends here. */

@@ -10,6 +10,15 @@
 /* A leaf is never bigger than this, so that none sticks out of a range so aligned. */
 #define WIDEST_LEAF_PAGES pages_per_level(KVM_MMU_MAX_LEVEL)
 
+/* For BLOCK_OVER_HOLE. */
+static bool is_within_a_block(struct kvm_pgtable *pgt, gfn_t start, gfn_t end)
+{
+	struct kvm_pgtable_leaf leaf;
+
+	return ept_get_leaf(pgt, gfn_to_gpa(start), &leaf) == 0 && leaf.present &&
+	       pages_per_level((enum pg_level)leaf.level) > end - start;
+}
+
 /*
  * A block that sticks out of the range is split, so that the rest of it stays
  * mapped.  Where no table page can be had for that, the whole block goes: what
@@ -18,8 +27,11 @@
 static int unmap_range(struct kvm_pgtable *pgt, gfn_t start, gfn_t end,
 		       struct kvm_pgtable_flush *flush)
 {
-	int err = ept_unmap(pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
+	int err;
 
+	if (KVMU_MUTANT(BLOCK_OVER_HOLE) && is_within_a_block(pgt, start, end))
+		return 0;
+	err = ept_unmap(pgt, gfn_to_gpa(start), gfn_to_gpa(end - start), 0, NULL, flush);
 	if (likely(err != -ENOMEM))
 		return err;
 	if (KVMU_MUTANT(ZAP_GIVES_UP))

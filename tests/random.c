@@ -46,5 +46,9 @@ __attribute__((constructor)) static void choose_mutant(void)
 		if (!strcmp(names[i], wanted))
 			kvmu_mutant = (enum kvmu_mutant)i;
 	}
+	if (wanted && !kvmu_mutant && strcmp(wanted, "NONE") != 0) {
+		fprintf(stderr, "KVMU_MUTANT: no mutant '%s'\n", wanted);
+		exit(2);
+	}
 }
 #endif

@@ -486,7 +486,7 @@ static bool is_set(void *arg)
 
 static void wait_for(void *arg)
 {
-	sched_wait(is_set, arg);
+	sched_wait("a flag", is_set, arg);
 }
 
 static void spin_on(void *arg)
@@ -521,9 +521,10 @@ static void waits_that_never_end(void **state)
 
 	(void)state;
 	run_once(&each_other);
-	assert_string_equal(sched.failure, "no thread can go on; waiting: a b");
+	assert_string_equal(sched.failure, "no thread can go on; waiting: a (for a flag), "
+					   "b (for what others do, in a loop)");
 	run_once(&one);
-	assert_string_equal(sched.failure, "no thread can go on; waiting: a");
+	assert_string_equal(sched.failure, "no thread can go on; waiting: a (for a flag)");
 	run_once(&busy);
 	assert_non_null(strstr(sched.failure, "no end after"));
 }

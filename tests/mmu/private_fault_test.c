@@ -296,6 +296,21 @@ static void conversion_breaks_a_block(void **state)
 	assert_true(private_is_mapped(p, 99));
 }
 
+/* A hole in a block takes its pages away, and leaves what is around it. */
+static void hole_breaks_a_block(void **state)
+{
+	struct private_vm *p = *state;
+
+	private_set(p, 0, BLOCK_PAGES, true);
+	assert_int_equal(kvm_gmem_allocate(p->gmem, 0, BLOCK_PAGES), 0);
+	assert_int_equal(level_at(p, 0, PRIVATE), PG_LEVEL_2M);
+	assert_int_equal(kvm_gmem_punch_hole(p->gmem, 100, 102), 0);
+	assert_false(test_leaf(p->vm, TEST_GPA + 100 * PAGE_SIZE).present);
+	assert_false(test_leaf(p->vm, TEST_GPA + 101 * PAGE_SIZE).present);
+	assert_true(private_is_mapped(p, 99) && private_is_mapped(p, 102));
+	assert_int_equal(level_at(p, 100, PRIVATE), PG_LEVEL_4K);
+}
+
 static void block_needs_congruent_places(void **state)
 {
 	struct private_vm *p = *state;
@@ -518,6 +533,7 @@ int main(void)
 		TEST(resident_block_is_mapped_as_one),
 		TEST(block_needs_the_same_attributes_all_over),
 		TEST(conversion_breaks_a_block),
+		TEST(hole_breaks_a_block),
 		TEST(block_needs_congruent_places),
 		cmocka_unit_test(what_happens_during_the_lookup_is_noticed),
 		TEST(prefault_maps_either_kind_unaccessed),
