@@ -74,7 +74,7 @@ static void one_step(struct worker *w)
 	int err;
 
 	first = pages > 1 ? align_down(first, block) : first;
-	switch (test_below(&w->seed, 15)) {
+	switch (test_below(&w->seed, 16)) {
 	case 0:
 	case 1:
 		one_map(w, first, pages, SHARED);
@@ -106,6 +106,10 @@ static void one_step(struct worker *w)
 		break;
 	case 12:
 		must(!op->mkclean(pgt, first * page, pages * page, SHARED, &flush));
+		break;
+	case 15:
+		err = op->mkyoung(pgt, first * page, SHARED);
+		must(!err || err == -ENOENT);
 		break;
 	case 14:
 		err = op->set_mmio(pgt, first * page, 3, 1 + (unsigned int)test_below(&w->seed, 4),
