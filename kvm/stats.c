@@ -130,7 +130,7 @@ static void say_cpu(struct text *text, const struct totals *t, double seconds)
 	say_count(text, "instructions", t->instructions);
 	say_count(text, "TLB misses", t->tlb_misses);
 	say_count(text, "TLB flushes served", t->vcpu.tlb_flushes);
-	say_count(text, "TLB flushes asked for", t->vm.remote_tlb_flushes);
+	say_count(text, "TLB flushes asked for", t->vm.remote_tlb_flush_requests);
 	say(text, "  %-28s %14.3f s\n", "wall time", seconds);
 }
 

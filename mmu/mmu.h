@@ -3,8 +3,9 @@
  * One VM's guest memory: the VM and the vCPU as the MMU sees them, memslots,
  * invalidation, TLB requests, statistics.
  *
- * Locks, outermost first: kvm->slots_lock (sleeps), kvm->mmu_lock (rwlock,
- * never held over a sleep).  Lock-free readers use mmu_host_rcu_read_lock().
+ * Locks, outermost first: kvm->slots_lock (sleeps), a guest_memfd's (sleeps,
+ * mmu/gmem.h), kvm->mmu_lock (rwlock, never held over a sleep).  Lock-free readers use
+ * mmu_host_rcu_read_lock().
  */
 #ifndef KVMU_MMU_MMU_H
 #define KVMU_MMU_MMU_H

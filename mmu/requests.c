@@ -20,6 +20,7 @@ static bool owes_flush_in_guest(const struct kvm_vcpu *vcpu)
 void kvm_flush_remote_tlbs(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
+	bool awaited = false;
 	u32 i;
 
 	kvm_for_each_vcpu (i, vcpu, kvm) {
@@ -31,9 +32,12 @@ void kvm_flush_remote_tlbs(struct kvm *kvm)
 	kvm_for_each_vcpu (i, vcpu, kvm) {
 		if (KVMU_MUTANT(FLUSH_NOT_AWAITED))
 			continue;
-		for (unsigned int turn = 0; owes_flush_in_guest(vcpu); turn++)
+		for (unsigned int turn = 0; owes_flush_in_guest(vcpu); turn++) {
 			mmu_host_wait_turn(turn);
+			awaited = true;
+		}
 	}
-	atomic_add(&kvm->stat.remote_tlb_flushes, 1);
-	atomic_add(&kvm->stat.remote_tlb_flush_requests, (u64)i);
+	atomic_add(&kvm->stat.remote_tlb_flush_requests, 1);
+	if (awaited)
+		atomic_add(&kvm->stat.remote_tlb_flushes, 1);
 }

@@ -56,8 +56,8 @@ struct kvm_vcpu_stat {
 struct kvm_vm_stat {
 	u64 invalidations;	       /* begin/end brackets */
 	u64 invalidated_leaves;	       /* leaves removed by them */
-	u64 remote_tlb_flushes;	       /* kvm_flush_remote_tlbs() calls that found work (atomic) */
-	u64 remote_tlb_flush_requests; /* vCPUs asked (atomic) */
+	u64 remote_tlb_flush_requests; /* kvm_flush_remote_tlbs() (atomic) */
+	u64 remote_tlb_flushes; /* of them, those that a vCPU in guest mode answered (atomic) */
 	u64 memslot_updates;
 	u64 zapped_all;	       /* whole trees left behind */
 	u64 mmu_shadow_zapped; /* table pages unlinked */

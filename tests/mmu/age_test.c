@@ -31,18 +31,18 @@ static void a_fault_makes_young_and_ageing_old(void **state)
 {
 	struct test_vm *vm = *state;
 	hva_t page1 = ptr_to_hva(vm->memory) + PAGE_SIZE;
-	u64 flushes = vm->kvm.stat.remote_tlb_flushes;
+	u64 flushes = vm->kvm.stat.remote_tlb_flush_requests;
 
 	assert_true(is_young(vm, 1));
 	assert_true(kvm_mmu_test_age_hva(&vm->kvm, page1, page1 + 1));
-	assert_int_equal(vm->kvm.stat.remote_tlb_flushes, flushes);
+	assert_int_equal(vm->kvm.stat.remote_tlb_flush_requests, flushes);
 	assert_true(kvm_mmu_age_hva(&vm->kvm, page1, page1 + 1));
-	assert_int_equal(vm->kvm.stat.remote_tlb_flushes, flushes + 1);
+	assert_int_equal(vm->kvm.stat.remote_tlb_flush_requests, flushes + 1);
 	assert_false(is_young(vm, 1));
 	assert_true(is_young(vm, 0) && is_young(vm, 2));
 	/* Old already: nothing to do and nothing to flush. */
 	assert_false(kvm_mmu_age_hva(&vm->kvm, page1, page1 + PAGE_SIZE));
-	assert_int_equal(vm->kvm.stat.remote_tlb_flushes, flushes + 1);
+	assert_int_equal(vm->kvm.stat.remote_tlb_flush_requests, flushes + 1);
 }
 
 static void what_the_mmu_marks_is_seen(void **state)

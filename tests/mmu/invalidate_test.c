@@ -286,6 +286,8 @@ static void no_access_uses_what_was_flushed_before_it(void **state)
 	atomic_poke(&t.stop, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(t.stale_accesses, 0);
+	assert_int_equal(vm->kvm.stat.remote_tlb_flush_requests, test_scaled(2000));
+	assert_in_range(vm->kvm.stat.remote_tlb_flushes, 1, test_scaled(2000));
 }
 
 static void flush_does_not_wait_for_vcpus_outside(void **state)
@@ -295,6 +297,8 @@ static void flush_does_not_wait_for_vcpus_outside(void **state)
 	kvm_flush_remote_tlbs(&vm->kvm);
 	for (u32 i = 0; i < TEST_VCPUS; i++)
 		assert_true(vm->vcpu[i].requests & KVM_REQ_TLB_FLUSH);
+	assert_int_equal(vm->kvm.stat.remote_tlb_flush_requests, 1);
+	assert_int_equal(vm->kvm.stat.remote_tlb_flushes, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -34,14 +34,14 @@ static enum kvm_mmu_verdict write_at(struct test_vm *vm, gpa_t gpa)
 static void zap_all_leaves_no_leaf_and_owes_one_flush(void **state)
 {
 	struct test_vm *vm = *state;
-	u64 flushes = vm->kvm.stat.remote_tlb_flushes;
+	u64 flushes = vm->kvm.stat.remote_tlb_flush_requests;
 	u64 tables;
 
 	for (u64 i = 0; i < TEST_BYTES; i += PAGE_SIZE)
 		assert_int_equal(write_at(vm, TEST_GPA + i), KVM_MMU_RESUME_GUEST);
 	tables = vm->kvm.arena.pages;
 	assert_int_equal(kvm_mmu_zap_all_fast(&vm->kvm), 0);
-	assert_int_equal(vm->kvm.stat.remote_tlb_flushes, flushes + 1);
+	assert_int_equal(vm->kvm.stat.remote_tlb_flush_requests, flushes + 1);
 	for (u64 i = 0; i < TEST_BYTES; i += PAGE_SIZE)
 		assert_false(test_leaf(vm, TEST_GPA + i).present);
 	assert_int_equal(ept_check(&vm->kvm.pgt[0]), 0);
