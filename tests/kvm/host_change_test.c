@@ -253,6 +253,12 @@ static int protect(struct guest *g, uint8_t *at, size_t bytes)
 	return mprotect(at, bytes, PROT_READ);
 }
 
+static int protect_by_key(struct guest *g, uint8_t *at, size_t bytes)
+{
+	(void)g;
+	return pkey_mprotect(at, bytes, PROT_READ, -1);
+}
+
 static int protect_as_it_is(struct guest *g, uint8_t *at, size_t bytes)
 {
 	(void)g;
@@ -307,6 +313,12 @@ static int punch(struct guest *g, uint8_t *at, size_t bytes)
 static int punch_parts(struct guest *g, uint8_t *at, size_t bytes)
 {
 	return fallocate(g->fd, PUNCH, at - g->data + 100, (off_t)bytes - 100);
+}
+
+/* The last page in part; its mark is in the part that is cleared. */
+static int punch_most(struct guest *g, uint8_t *at, size_t bytes)
+{
+	return fallocate(g->fd, PUNCH, at - g->data, (off_t)bytes - 100);
 }
 
 static int punch_another_file(struct guest *g, uint8_t *at, size_t bytes)
@@ -406,6 +418,7 @@ static const struct row rows[] = {
 	{"brk", heap, lower_the_break, LAST_PAGES, FAULT},
 	{"sbrk", heap, lower_the_break_by, LAST_PAGES, FAULT},
 	{"mprotect", anonymous, protect, FIRST, PAGES, FORBIDDEN},
+	{"pkey_mprotect", anonymous, protect_by_key, FIRST, PAGES, FORBIDDEN},
 	{"mprotect as before", anonymous, protect_as_it_is, FIRST, PAGES, SAME},
 	{"remap_file_pages", file, shuffle, FIRST, PAGES, SHUFFLED},
 	{"MADV_DONTNEED", anonymous, discard, FIRST, PAGES, ZERO},
@@ -419,6 +432,7 @@ static const struct row rows[] = {
 	{"process_madvise", anonymous, advise_as_a_process, FIRST, PAGES, SAME},
 	{"punch", file, punch, FIRST, PAGES, ZERO},
 	{"punch of parts", file, punch_parts, FIRST, PAGES, ZERO},
+	{"punch of most", file, punch_most, FIRST, PAGES, ZERO},
 	{"punch of another file", file, punch_another_file, 0, 0, SAME},
 	{"fallocate", file, allocate, 0, 0, SAME},
 	{"ftruncate", file, cut, LAST_PAGES, ZERO},
@@ -438,10 +452,12 @@ static bool is_changed(const struct row *row, unsigned int page)
 	return page >= row->first && page < row->first + row->pages;
 }
 
-/* punch_parts() takes the second and the third page only. */
+/* Of a page that is punched in part the leaf stays. */
 static unsigned int leaves_lost(const struct row *row)
 {
-	return row->change == punch_parts ? row->pages - 1 : row->pages;
+	bool in_part = row->change == punch_parts || row->change == punch_most;
+
+	return row->pages - in_part;
 }
 
 static bool is_as_expected(const struct row *row, unsigned int page, uint8_t seen)
