@@ -4,4 +4,4 @@
 set -eu
 explorer=$1
 scenarios=$2
-exec "$explorer" --max "${KVMU_EXPLORE_MAX:-5000}" --random 500 "$scenarios"/*.scn
+exec "$explorer" --max "${KVMU_EXPLORE_MAX:-10000}" --random 1000 "$scenarios"/*.scn
