@@ -6,7 +6,8 @@
  *  - each page it wrote in a logged slot is in the log;
  *  - each exit is one of KVM's and what it says is true: MMIO is where no memory
  *    is, port data lies within the run area;
- *  - the process lives, and KVM_RUN fails with EINTR at most.
+ *  - the process lives, and KVM_RUN fails with EINTR at most; with EIO after an SMI that
+ *    finds no memory for the CPU's state.
  * An ordinary KVM program (tests/clients/client.h) with the library linked in.
  */
 #include <linux/kvm_para.h>
@@ -41,10 +42,12 @@ enum option {
 	SUPPORTED_CPUID = 1 << 1,
 	IRQCHIP = 1 << 2,
 	GUEST_BITS = 1 << 3, /* control registers from the input too */
+	SMM = 1 << 4,	     /* SMRAM, with a handler from the input, and SMIs */
 };
 
 struct region {
 	struct client_memory memory;
+	uint32_t slot; /* with the address space above bit 15 */
 	uint64_t gpa;
 	size_t bytes;
 	uint32_t flags;
@@ -54,15 +57,28 @@ struct region {
 struct guest {
 	struct client_vm c;
 	uint8_t options;
-	struct region regions[4];
+	struct region regions[5];
 	struct fuzz_input *input;
+	bool dead;
 };
 
-static const struct region layout[4] = {
+#define SMRAM_GPA   0x30000ull
+#define SMI_HANDLER 0x8000u
+
+static const struct region layout[5] = {
 	{.gpa = LOW_GPA, .bytes = 0x20000},
-	{.gpa = LOGGED_GPA, .bytes = 0x8000, .flags = KVM_MEM_LOG_DIRTY_PAGES, .pattern = 0x90},
-	{.gpa = READONLY_GPA, .bytes = 0x2000, .flags = KVM_MEM_READONLY, .pattern = 0x5a},
-	{.gpa = HIGH_GPA, .bytes = 0x4000, .pattern = 0xcc},
+	{.slot = 1,
+	 .gpa = LOGGED_GPA,
+	 .bytes = 0x8000,
+	 .flags = KVM_MEM_LOG_DIRTY_PAGES,
+	 .pattern = 0x90},
+	{.slot = 2,
+	 .gpa = READONLY_GPA,
+	 .bytes = 0x2000,
+	 .flags = KVM_MEM_READONLY,
+	 .pattern = 0x5a},
+	{.slot = 3, .gpa = HIGH_GPA, .bytes = 0x4000, .pattern = 0xcc},
+	{.slot = 1 << 16, .gpa = SMRAM_GPA, .bytes = 0x10000},
 };
 #define NR_REGIONS (sizeof(layout) / sizeof(layout[0]))
 
@@ -76,7 +92,11 @@ static void add_memory(struct guest *g)
 		*r = layout[i];
 		r->memory = client_alloc(r->bytes);
 		memset(r->memory.bytes, r->pattern, r->bytes);
-		EXPECT_EQ(client_set_slot(&g->c, i, r->flags, r->gpa, r->memory.bytes, r->bytes),
+		/* Without it an SMI that the guest sends itself ends the VM. */
+		if (r->gpa == SMRAM_GPA && !(g->options & SMM))
+			continue;
+		EXPECT_EQ(client_set_slot(&g->c, r->slot, r->flags, r->gpa, r->memory.bytes,
+					  r->bytes),
 			  0);
 	}
 }
@@ -214,7 +234,8 @@ static void check_mmio(const struct guest *g)
 
 	EXPECT(run->mmio.len >= 1 && run->mmio.len <= 8);
 	for (unsigned int i = 0; i < NR_REGIONS; i++)
-		if (overlaps(&g->regions[i], run->mmio.phys_addr, run->mmio.len))
+		if (g->regions[i].slot >> 16 == (run->flags & KVM_RUN_X86_SMM) &&
+		    overlaps(&g->regions[i], run->mmio.phys_addr, run->mmio.len))
 			EXPECT(run->mmio.is_write && (g->regions[i].flags & KVM_MEM_READONLY));
 }
 
@@ -260,7 +281,20 @@ static bool serve_exit(const struct guest *g)
 	}
 }
 
-static void run_guest(const struct guest *g)
+/* Now and then, and always when there is an SMI handler to start with. */
+static void send_smi(const struct guest *g, bool first)
+{
+	if ((g->options & SMM) && (first || (fuzz_u8(g->input) & 7) == 1))
+		EXPECT_EQ(ioctl(g->c.vcpu, KVM_SMI, 0), 0);
+}
+
+/* As KVM: the CPU's state is nowhere, so that the VM cannot go on. */
+static bool may_be_dead(const struct guest *g)
+{
+	return errno == EIO && (g->options & (SMM | IRQCHIP));
+}
+
+static void run_guest(struct guest *g)
 {
 	const struct kvm_guest_debug step = {.control =
 						     KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
@@ -269,13 +303,16 @@ static void run_guest(const struct guest *g)
 	if (g->options & SINGLE_STEP)
 		EXPECT_EQ(ioctl(g->c.vcpu, KVM_SET_GUEST_DEBUG, &step), 0);
 	fuzz_tick(true);
+	send_smi(g, true);
 	while (turns--) {
 		if (ioctl(g->c.vcpu, KVM_RUN, 0) < 0) {
-			EXPECT_EQ(errno, EINTR);
+			g->dead = may_be_dead(g);
+			EXPECT(g->dead || errno == EINTR);
 			break;
 		}
 		if (!serve_exit(g))
 			break;
+		send_smi(g, false);
 	}
 	fuzz_tick(false);
 }
@@ -308,7 +345,7 @@ static void destroy(struct guest *g)
 		for (size_t page = 0; page < r->bytes / PAGE_BYTES; page++)
 			if (r->flags & KVM_MEM_READONLY)
 				EXPECT(page_has_pattern(r, page));
-		if (r->flags & KVM_MEM_LOG_DIRTY_PAGES)
+		if ((r->flags & KVM_MEM_LOG_DIRTY_PAGES) && !g->dead)
 			check_log(g, i);
 		client_free(&r->memory); /* looks at its canaries */
 	}
@@ -337,6 +374,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	fill_tables(&g, mode);
 	patch_tables(&g, patches);
 	fuzz_take(&input, low(&g, CODE_GPA), code);
+	if (g.options & SMM)
+		fuzz_take(&input, g.regions[4].memory.bytes + SMI_HANDLER, 32);
 	if (set_state(&g, mode))
 		run_guest(&g);
 	destroy(&g);

@@ -270,7 +270,7 @@ static void good_slot(struct session *s)
 	const struct descriptor *d = any(s, KVM_FILE_VM);
 	uint64_t first = below(s, 32), pages = below(s, 32);
 	struct kvm_userspace_memory_region region = {
-		.slot = (uint32_t)below(s, 6),
+		.slot = (uint32_t)(below(s, 6) | (below(s, 4) == 0) << 16),
 		.flags = (uint32_t)below(s, 4),
 		.guest_phys_addr = below(s, 64) * PAGE_BYTES,
 		.memory_size = pages * PAGE_BYTES,
