@@ -103,35 +103,31 @@ x86_op_fn *x86_select_maskmovdqu(struct x86_decode *d)
 /* ---- inserting and extracting lanes ----------------------------------------------------- */
 
 #define PINSR(name, lane, count, bits)                                                            \
-	static inline union vec name##_into(union vec v, u32 imm, u##bits value)                  \
-	{                                                                                         \
-		v.lane[imm & ((count)-1)] = value;                                                \
-		return v;                                                                         \
-	}                                                                                         \
 	static const struct x86_op *name##_gpr(struct x86_cpu *cpu, const struct x86_op *op)      \
 	{                                                                                         \
-		union vec *d = x86_vec(cpu, op->dst);                                             \
-		*d = name##_into(*d, (u32)op->imm, X86_REG(cpu, op->src, u##bits));               \
+		x86_vec(cpu, op->dst)->lane[op->imm & ((count)-1)] =                              \
+			X86_REG(cpu, op->src, u##bits);                                           \
 		X86_NEXT(cpu, op);                                                                \
 	}                                                                                         \
 	static const struct x86_op *name##_load(struct x86_cpu *cpu, const struct x86_op *op)     \
 	{                                                                                         \
 		u##bits v = x86_load##bits(cpu, x86_ea(cpu, op, (bits) / 8, false));              \
-		union vec *d = x86_vec(cpu, op->dst);                                             \
-		*d = name##_into(*d, (u32)op->imm, v);                                            \
+		x86_vec(cpu, op->dst)->lane[op->imm & ((count)-1)] = v;                           \
 		X86_NEXT(cpu, op);                                                                \
 	}                                                                                         \
 	static const struct x86_op *name##_vgpr(struct x86_cpu *cpu, const struct x86_op *op)     \
 	{                                                                                         \
-		x86_put_xmm(cpu, op->dst,                                                         \
-			    name##_into(*x86_vec(cpu, op->aux), (u32)op->imm,                     \
-					X86_REG(cpu, op->src, u##bits)));                         \
+		union vec r = *x86_vec(cpu, op->aux);                                             \
+		r.lane[op->imm & ((count)-1)] = X86_REG(cpu, op->src, u##bits);                   \
+		x86_put_xmm(cpu, op->dst, r);                                                     \
 		X86_NEXT(cpu, op);                                                                \
 	}                                                                                         \
 	static const struct x86_op *name##_vload(struct x86_cpu *cpu, const struct x86_op *op)    \
 	{                                                                                         \
 		u##bits v = x86_load##bits(cpu, x86_ea(cpu, op, (bits) / 8, false));              \
-		x86_put_xmm(cpu, op->dst, name##_into(*x86_vec(cpu, op->aux), (u32)op->imm, v));  \
+		union vec r = *x86_vec(cpu, op->aux);                                             \
+		r.lane[op->imm & ((count)-1)] = v;                                                \
+		x86_put_xmm(cpu, op->dst, r);                                                     \
 		X86_NEXT(cpu, op);                                                                \
 	}                                                                                         \
 	x86_op_fn *x86_select_##name(struct x86_decode *d)                                        \

@@ -117,24 +117,22 @@ X86_SSE_HANDLERS(palignr, MEM16)
 /* ---- blends by the sign bits of XMM0 or, in the VEX encoding, of a fourth register -------- */
 
 #define BLENDV(name, lane, signed_lane, lanes)                                               \
-	static inline union vec name##_mix(const union vec *d, const union vec *s,           \
-					   const union vec *mask)                            \
+	static inline union vec name##_mix(union vec d, union vec s, union vec mask)         \
 	{                                                                                    \
-		union vec r;                                                                 \
 		for (unsigned int i = 0; i < (lanes); i++)                                   \
-			r.lane[i] = mask->signed_lane[i] < 0 ? s->lane[i] : d->lane[i];      \
-		return r;                                                                    \
+			d.lane[i] = mask.signed_lane[i] < 0 ? s.lane[i] : d.lane[i];         \
+		return d;                                                                    \
 	}                                                                                    \
 	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)  \
 	{                                                                                    \
 		union vec *d = x86_vec(cpu, op->dst);                                        \
-		*d = name##_mix(d, x86_vec(cpu, op->src), x86_vec(cpu, 0));                  \
+		*d = name##_mix(*d, *x86_vec(cpu, op->src), *x86_vec(cpu, 0));               \
 		X86_NEXT(cpu, op);                                                           \
 	}                                                                                    \
 	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)  \
 	{                                                                                    \
 		union vec s = MEM16(cpu, op), *d = x86_vec(cpu, op->dst);                    \
-		*d = name##_mix(d, &s, x86_vec(cpu, 0));                                     \
+		*d = name##_mix(*d, s, *x86_vec(cpu, 0));                                    \
 		X86_NEXT(cpu, op);                                                           \
 	}                                                                                    \
 	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,        \
@@ -144,7 +142,7 @@ X86_SSE_HANDLERS(palignr, MEM16)
 		const union vec *mask = x86_ymm(cpu, (unsigned int)op->imm);                 \
 		union vec r[X86_LANES];                                                      \
 		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                         \
-			r[l] = name##_mix(&d[l], &s[l], &mask[l]);                           \
+			r[l] = name##_mix(d[l], s[l], mask[l]);                              \
 		x86_put_lanes(cpu, op, r);                                                   \
 	}                                                                                    \
 	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op) \

@@ -107,9 +107,12 @@ static inline u64 x86_offset(const struct x86_cpu *cpu, const struct x86_op *op)
 	return off;
 }
 
-/* Linear address of the memory operand for an access of @bytes. */
-static inline u64 x86_ea(struct x86_cpu *cpu, const struct x86_op *op, unsigned int bytes,
-			 bool write)
+/*
+ * Linear address of the memory operand for an access of @bytes.  The first form
+ * always in line, the other as the compiler likes.
+ */
+static inline __attribute__((always_inline)) u64
+x86_ea_inline(struct x86_cpu *cpu, const struct x86_op *op, unsigned int bytes, bool write)
 {
 	u64 off = x86_offset(cpu, op);
 
@@ -117,6 +120,12 @@ static inline u64 x86_ea(struct x86_cpu *cpu, const struct x86_op *op, unsigned 
 	if (unlikely(op->flags & X86_OP_LEGACY_SEG))
 		return x86_legacy_linear(cpu, op->seg, off, bytes, write);
 	return cpu->seg_base[op->seg] + off;
+}
+
+static inline u64 x86_ea(struct x86_cpu *cpu, const struct x86_op *op, unsigned int bytes,
+			 bool write)
+{
+	return x86_ea_inline(cpu, op, bytes, write);
 }
 
 /* ---- loads and stores --------------------------------------------------------------- */

@@ -75,7 +75,7 @@ static inline void x86_host_store128(void *ptr, const union vec *value)
 #endif
 }
 
-static inline union vec x86_load128(struct x86_cpu *cpu, u64 addr)
+static inline __attribute__((always_inline)) union vec x86_load128(struct x86_cpu *cpu, u64 addr)
 {
 	const struct x86_tlb_entry *e = &cpu->tlb->entry[x86_tlb_index(addr)];
 	union vec value;
@@ -97,9 +97,10 @@ static inline void x86_store128(struct x86_cpu *cpu, u64 addr, const union vec *
 }
 
 /* Legacy SSE forms that want alignment: #GP(0) otherwise (SDM vol. 1, 10.4.1.1). */
-static inline u64 x86_ea_aligned16(struct x86_cpu *cpu, const struct x86_op *op, bool write)
+static inline __attribute__((always_inline)) u64
+x86_ea_aligned16(struct x86_cpu *cpu, const struct x86_op *op, bool write)
 {
-	u64 addr = x86_ea(cpu, op, 16, write);
+	u64 addr = x86_ea_inline(cpu, op, 16, write);
 
 	if (unlikely(addr & 15))
 		x86_raise_code(cpu, X86_GP, 0);
@@ -132,36 +133,40 @@ static inline bool x86_vec_plain(const struct x86_op *op)
 	return !(op->flags & (X86_OP_ADDR32 | X86_OP_ADDR16 | X86_OP_LEGACY_SEG));
 }
 
-/* ---- the memory operand of @op as a source, by width; the rest is zero ------------- */
+/*
+ * ---- the memory operand of @op as a source, by width; the rest is zero -------------
+ * Always inline: files that have many would else share a function, and pay for its call.
+ */
+#define X86_SOURCE static inline __attribute__((always_inline)) union vec
 
-static inline union vec x86_src128_aligned(struct x86_cpu *cpu, const struct x86_op *op)
+X86_SOURCE x86_src128_aligned(struct x86_cpu *cpu, const struct x86_op *op)
 {
 	return x86_load128(cpu, x86_ea_aligned16(cpu, op, false));
 }
 
-static inline union vec x86_src128(struct x86_cpu *cpu, const struct x86_op *op)
+X86_SOURCE x86_src128(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	return x86_load128(cpu, x86_ea(cpu, op, 16, false));
+	return x86_load128(cpu, x86_ea_inline(cpu, op, 16, false));
 }
 
-static inline union vec x86_src64(struct x86_cpu *cpu, const struct x86_op *op)
+X86_SOURCE x86_src64(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	return (union vec){.uq = {x86_load64(cpu, x86_ea(cpu, op, 8, false)), 0}};
+	return (union vec){.uq = {x86_load64(cpu, x86_ea_inline(cpu, op, 8, false)), 0}};
 }
 
-static inline union vec x86_src32(struct x86_cpu *cpu, const struct x86_op *op)
+X86_SOURCE x86_src32(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	return (union vec){.uq = {x86_load32(cpu, x86_ea(cpu, op, 4, false)), 0}};
+	return (union vec){.uq = {x86_load32(cpu, x86_ea_inline(cpu, op, 4, false)), 0}};
 }
 
-static inline union vec x86_src16(struct x86_cpu *cpu, const struct x86_op *op)
+X86_SOURCE x86_src16(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	return (union vec){.uq = {x86_load16(cpu, x86_ea(cpu, op, 2, false)), 0}};
+	return (union vec){.uq = {x86_load16(cpu, x86_ea_inline(cpu, op, 2, false)), 0}};
 }
 
-static inline union vec x86_src8(struct x86_cpu *cpu, const struct x86_op *op)
+X86_SOURCE x86_src8(struct x86_cpu *cpu, const struct x86_op *op)
 {
-	return (union vec){.uq = {x86_load8(cpu, x86_ea(cpu, op, 1, false)), 0}};
+	return (union vec){.uq = {x86_load8(cpu, x86_ea_inline(cpu, op, 1, false)), 0}};
 }
 
 #endif
