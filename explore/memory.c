@@ -238,14 +238,18 @@ u64 explore_count(void *at, u8 bytes, enum explore_rmw how, u64 operand)
 	return old;
 }
 
+static void drain_own(void)
+{
+	if (sched.current)
+		memory_drain(sched.current);
+}
+
 static void begin_rmw(const void *at, const struct explore_site *site)
 {
 	sched_point();
 	check_alive(at, site);
-	if (sched.current) {
-		memory_drain(sched.current);
+	if (sched.current)
 		drain_others(at);
-	}
 }
 
 u64 explore_rmw(void *at, u8 bytes, enum explore_rmw how, u64 operand,
@@ -254,6 +258,7 @@ u64 explore_rmw(void *at, u8 bytes, enum explore_rmw how, u64 operand,
 	u64 old;
 
 	begin_rmw(at, site);
+	drain_own();
 	old = read_bytes(at, bytes);
 	write_bytes(at, bytes, combine(how, old, operand));
 	catch_up();
@@ -268,12 +273,14 @@ bool explore_cmpxchg(void *at, u8 bytes, u64 *expected, u64 desired,
 
 	begin_rmw(at, site);
 	old = read_bytes(at, bytes);
+	/* Then it is a load and no more: what was stored before may still be seen late. */
 	if (old != *expected) {
 		trace_step(site, "fails to change", at, old, old);
 		*expected = old;
 		catch_up();
 		return false;
 	}
+	drain_own();
 	write_bytes(at, bytes, desired);
 	catch_up();
 	trace_step(site, "exchanges", at, old, desired);

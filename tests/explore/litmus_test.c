@@ -352,6 +352,29 @@ static void exchange_then_peek(void *arg)
 	seen[arg == &x] = atomic_peek(other);
 }
 
+static u64 z; /* nobody else's */
+
+/* A compare-and-exchange between the two, that does and that does not find what it expects. */
+static void try_between(u64 *mine, u64 expected)
+{
+	u64 *other = mine == &x ? &y : &x;
+
+	z = 0;
+	atomic_poke(mine, 1);
+	atomic_cmpxchg_u64(&z, &expected, 0);
+	seen[mine == &x] = atomic_peek(other);
+}
+
+static void poke_exchange_peek(void *arg)
+{
+	try_between(arg, 0);
+}
+
+static void poke_fail_peek(void *arg)
+{
+	try_between(arg, 1);
+}
+
 static bool both_missed(void)
 {
 	return !seen[0] && !seen[1];
@@ -371,6 +394,8 @@ static void store_buffering(void **state)
 	assert_true(both_miss(poke_then_peek) > 0);
 	assert_true(both_miss(publish_then_observe) > 0);
 	assert_int_equal(both_miss(poke_barrier_peek), 0);
+	assert_int_equal(both_miss(poke_exchange_peek), 0);
+	assert_true(both_miss(poke_fail_peek) > 0);
 	assert_int_equal(both_miss(exchange_then_peek), 0);
 }
 
