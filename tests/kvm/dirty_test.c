@@ -360,6 +360,7 @@ static void a_full_ring_keeps_the_guest_out_until_it_is_reset(void **state)
 		assert_int_equal(f->run->exit_reason, KVM_EXIT_DIRTY_RING_FULL);
 		exits++;
 		expect_full(f);
+		assert_int_equal(ring[next % GFNS].flags, 0);
 		for (uint32_t i = first; i < next; i++)
 			ring[i % GFNS].flags = KVM_DIRTY_GFN_F_RESET;
 		assert_int_equal(ioctl(f->vm, KVM_RESET_DIRTY_RINGS, 0), next - first);

@@ -254,6 +254,32 @@ static void prefaulted_memory_is_not_faulted_again(void **state)
 	stats_close(&s);
 }
 
+/* From the middle of one block to the middle of the next: each is one leaf. */
+static void prefault_goes_from_block_to_block(void **state)
+{
+	const unsigned long block = 2ul << 20;
+	const struct fixture *f = *state;
+	uint8_t *area =
+		mmap(NULL, 3 * block, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_userspace_memory_region region = {
+		.slot = 2,
+		.guest_phys_addr = 64 * block,
+		.memory_size = 2 * block,
+		.userspace_addr = ((uintptr_t)area + block - 1) & ~(block - 1),
+	};
+	struct kvm_pre_fault_memory range = {.gpa = 64 * block + block / 2, .size = block};
+	struct stats s = stats_open(f->vm);
+
+	assert_ptr_not_equal(area, MAP_FAILED);
+	memset(area, 1, 3 * block);
+	assert_int_equal(ioctl_errno(f->vm, KVM_SET_USER_MEMORY_REGION, &region), 0);
+	assert_int_equal(prefault(f, &range), 0);
+	assert_int_equal(range.size, 0);
+	assert_int_equal(stats_value(&s, "pages_2m"), 2);
+	stats_close(&s);
+	munmap(area, 3 * block);
+}
+
 static void prefault_of_what_has_no_memory_fails(void **state)
 {
 	const struct fixture *f = *state;
@@ -336,6 +362,7 @@ int main(void)
 		TEST(bad_hypercalls_are_answered_at_once),
 		TEST(prefault_as_kvm_answers),
 		TEST(prefaulted_memory_is_not_faulted_again),
+		TEST(prefault_goes_from_block_to_block),
 		TEST(prefault_of_what_has_no_memory_fails),
 		TEST(signals_interrupt_a_long_prefault),
 	};

@@ -2,8 +2,12 @@
 /* Each outcome of a page fault, and what it leaves in the tables. */
 #include "tests/mmu/test_vm.h"
 
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BLOCK (2ull << 20)
@@ -129,6 +133,44 @@ static void resident_block_is_mapped_as_one(void **state)
 			 KVM_MMU_RESUME_GUEST);
 	assert_int_equal(test_leaf(vm, TEST_GPA).level, PG_LEVEL_2M);
 	assert_int_equal(vm->vcpu[0].stat.pages_mapped[PG_LEVEL_2M], 1);
+}
+
+/* A descriptor that watches writes to the first block, or -1: not offered here. */
+static int watch_writes(const struct test_vm *vm)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
+	struct uffdio_register range = {.range = {ptr_to_hva(vm->memory), BLOCK},
+					.mode = UFFDIO_REGISTER_MODE_WP};
+	int uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	if (uffd < 0)
+		return -1;
+	if (!ioctl(uffd, UFFDIO_API, &api) && !ioctl(uffd, UFFDIO_REGISTER, &range))
+		return uffd;
+	close(uffd);
+	return -1;
+}
+
+/* A guest's store to it would wait in the middle of guest code. */
+static void block_with_a_watched_page_is_mapped_by_pages(void **state)
+{
+	struct test_vm *vm = *state;
+	struct uffdio_writeprotect wp = {
+		.range = {ptr_to_hva(vm->memory) + 7 * PAGE_SIZE, PAGE_SIZE},
+		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+	int uffd = watch_writes(vm), err;
+
+	if (uffd < 0) {
+		print_message("no userfaultfd here: not shown\n");
+		skip();
+	}
+	memset(vm->memory, 1, BLOCK);
+	assert_int_equal(ioctl(uffd, UFFDIO_WRITEPROTECT, &wp), 0);
+	assert_int_equal(test_fault(vm, TEST_GPA, PFERR_WRITE_MASK, &err), KVM_MMU_RESUME_GUEST);
+	assert_int_equal(test_leaf(vm, TEST_GPA).level, PG_LEVEL_4K);
+	assert_false(test_leaf(vm, TEST_GPA + 7 * PAGE_SIZE).present);
+	close(uffd);
 }
 
 /* One block of memory, mapped again and again until it fills a GiB. */
@@ -275,6 +317,7 @@ int main(void)
 		TEST(memory_that_is_gone_leaves_to_user_space),
 		TEST(private_access_without_private_memory_is_a_memory_fault),
 		TEST(resident_block_is_mapped_as_one),
+		TEST(block_with_a_watched_page_is_mapped_by_pages),
 		TEST(a_gib_is_one_leaf_when_all_of_it_is_resident),
 		TEST(block_with_a_hole_is_mapped_in_pages),
 		TEST(block_needs_congruent_addresses),
