@@ -187,7 +187,7 @@ GUEST_TEST = ROOT / "tests/guests/linux_test.py"
 # What Linux as a guest does in the short run and in `make test-long`, by mode.
 GUEST_RUNS = {"release": (["boot off", "life"], ["boot off", "boot split", "boot on", "life"]),
               "debug": ([], ["boot on", "life"]),
-              "asan": ([], ["boot on"]), "tsan": ([], ["boot on"])}
+              "asan": ([], ["boot on"])}
 
 
 def guest_fetch_test(mode):
