@@ -52,6 +52,86 @@ static void files_have_their_form(void **state)
 	assert_int_equal(ioctl(f->sys, KVM_CHECK_EXTENSION, KVM_CAP_BINARY_STATS_FD), 1);
 }
 
+/* Those of Linux 6.12 on x86: KVM_GENERIC_VM_STATS(), kvm_vm_stats_desc[] and their like. */
+static const char *const vm_names[] = {"remote_tlb_flush_requests",
+				       "remote_tlb_flush",
+				       "mmu_shadow_zapped",
+				       "mmu_pte_write",
+				       "mmu_pde_zapped",
+				       "mmu_flooded",
+				       "mmu_recycled",
+				       "mmu_cache_miss",
+				       "mmu_unsync",
+				       "pages_4k",
+				       "pages_2m",
+				       "pages_1g",
+				       "nx_lpage_splits",
+				       "max_mmu_rmap_size",
+				       "max_mmu_page_hash_collisions"};
+static const char *const vcpu_names[] = {"halt_successful_poll",
+					 "halt_attempted_poll",
+					 "halt_poll_invalid",
+					 "halt_wakeup",
+					 "halt_poll_success_ns",
+					 "halt_poll_fail_ns",
+					 "halt_wait_ns",
+					 "halt_poll_success_hist",
+					 "halt_poll_fail_hist",
+					 "halt_wait_hist",
+					 "blocking",
+					 "pf_taken",
+					 "pf_fixed",
+					 "pf_emulate",
+					 "pf_spurious",
+					 "pf_fast",
+					 "pf_mmio_spte_created",
+					 "pf_guest",
+					 "tlb_flush",
+					 "invlpg",
+					 "exits",
+					 "io_exits",
+					 "mmio_exits",
+					 "signal_exits",
+					 "irq_window_exits",
+					 "nmi_window_exits",
+					 "l1d_flush",
+					 "halt_exits",
+					 "request_irq_exits",
+					 "irq_exits",
+					 "host_state_reload",
+					 "fpu_reload",
+					 "insn_emulation",
+					 "insn_emulation_fail",
+					 "hypercalls",
+					 "irq_injections",
+					 "nmi_injections",
+					 "req_event",
+					 "nested_run",
+					 "directed_yield_attempted",
+					 "directed_yield_successful",
+					 "preemption_reported",
+					 "preemption_other",
+					 "guest_mode",
+					 "notify_window_exits"};
+
+static void check_names(int of, const char *const *names, size_t nr)
+{
+	struct stats s = stats_open(of);
+
+	assert_int_equal(s.header.num_desc, nr);
+	for (size_t i = 0; i < nr; i++)
+		assert_non_null(stats_find(&s, names[i]));
+	stats_close(&s);
+}
+
+static void names_are_kvms(void **state)
+{
+	const struct fixture *f = *state;
+
+	check_names(f->vm, vm_names, sizeof(vm_names) / sizeof(vm_names[0]));
+	check_names(f->vcpu, vcpu_names, sizeof(vcpu_names) / sizeof(vcpu_names[0]));
+}
+
 static void kinds_are_annotated(void **state)
 {
 	const struct fixture *f = *state;
@@ -230,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(files_have_their_form, fixture_setup,
 						fixture_teardown),
+		cmocka_unit_test_setup_teardown(names_are_kvms, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(kinds_are_annotated, fixture_setup,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(reads_in_any_way_agree, fixture_setup,
