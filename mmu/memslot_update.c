@@ -382,12 +382,15 @@ static void free_set(struct kvm_memslots *set)
 	mmu_host_free(set);
 }
 
-static void free_slots(struct kvm_memory_slot **by_id)
+/* There are @nr; behind the last one nothing need be looked at. */
+static void free_slots(struct kvm_memory_slot **by_id, u32 nr)
 {
-	for (u32 id = 0; by_id && id < KVM_USER_MEM_SLOTS; id++) {
-		if (by_id[id])
-			kvm_dirty_log_finish(by_id[id], NULL);
+	for (u32 id = 0; nr; id++) {
+		if (!by_id[id])
+			continue;
+		kvm_dirty_log_finish(by_id[id], NULL);
 		mmu_host_free(by_id[id]);
+		nr--;
 	}
 	mmu_host_free(by_id);
 }
@@ -395,7 +398,9 @@ static void free_slots(struct kvm_memory_slot **by_id)
 void kvm_memslots_destroy(struct kvm *kvm)
 {
 	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++) {
-		free_set(kvm->memslots[as_id]);
-		free_slots(kvm->slot_by_id[as_id]);
+		struct kvm_memslots *set = kvm->memslots[as_id];
+
+		free_slots(kvm->slot_by_id[as_id], set ? set->nr : 0);
+		free_set(set);
 	}
 }

@@ -484,6 +484,131 @@ static uint32_t get32(uint64_t at)
 	return value;
 }
 
+GUEST16(only_writes, "1: out %al, $0x10\n jmp 1b");
+GUEST16(clobbers, "mov $0x1000, %ax\n mov %ax, %ds\n mov %ax, %es\n mov %ax, %fs\n"
+		  "mov %ax, %gs\n mov %ax, %ss\n xor %eax, %eax\n mov %eax, %ebx\n"
+		  "mov %eax, %ecx\n mov %eax, %edx\n mov %eax, %esi\n mov %eax, %edi\n"
+		  "mov %eax, %ebp\n mov %eax, %esp\n mov %eax, %cr3\n mov %eax, %dr7\n"
+		  "lgdtl %cs:0x10\n lidtl %cs:0x10\n out %al, $0x12\n rsm");
+
+struct whole_state {
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+	struct kvm_debugregs debug;
+};
+
+static struct whole_state whole_state(const struct fixture *f)
+{
+	struct whole_state now;
+
+	memset(&now, 0, sizeof(now));
+	now.regs = get_regs(f);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_GET_SREGS, &now.sregs), 0);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_GET_DEBUGREGS, &now.debug), 0);
+	return now;
+}
+
+/* Each value another, where real mode does not care. */
+static void set_odd_state(const struct fixture *f)
+{
+	struct whole_state odd = whole_state(f);
+
+	odd.regs = (struct kvm_regs){.rax = 1, .rbx = 2, .rcx = 3, .rdx = 4, .rsi = 5, .rdi = 6};
+	odd.regs.rsp = 7, odd.regs.rbp = 8, odd.regs.r8 = 9, odd.regs.r15 = ~0ull;
+	odd.regs.rip = FIXTURE_CODE, odd.regs.rflags = 0xcd7;
+	odd.sregs.ds.base = 0x11110, odd.sregs.ds.selector = 0x1111;
+	odd.sregs.es.base = 0x22220, odd.sregs.es.selector = 0x2222;
+	odd.sregs.fs.base = 0x33330, odd.sregs.fs.limit = 0x7fff;
+	odd.sregs.gs.base = 0x44440, odd.sregs.gs.avl = 1;
+	odd.sregs.ss.base = 0x55550, odd.sregs.ss.db = 1;
+	odd.sregs.tr.base = 0x66660, odd.sregs.tr.limit = 0x67, odd.sregs.tr.selector = 0x28;
+	odd.sregs.ldt.base = 0x77770, odd.sregs.ldt.limit = 0x7f, odd.sregs.ldt.selector = 0x30;
+	odd.sregs.gdt = (struct kvm_dtable){.base = 0x88880, .limit = 0x3f};
+	odd.sregs.idt = (struct kvm_dtable){.base = 0x99990, .limit = 0x1ff};
+	odd.sregs.cr3 = 0xa000;
+	odd.sregs.cr4 = 0x600;
+	odd.sregs.efer = 0x1;
+	odd.debug.db[0] = 0xb000, odd.debug.dr7 = 0x401;
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_SREGS, &odd.sregs), 0);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_REGS, &odd.regs), 0);
+	assert_int_equal(ioctl_errno(f->vcpu, KVM_SET_DEBUGREGS, &odd.debug), 0);
+}
+
+/* Where firmware looks for them: the layout of the P6 family, and AMD64's. */
+static const struct {
+	const char *what;
+	uint32_t at[2];
+	uint32_t value, mask;
+} saved[] = {
+	{"EDI", {0xffec, 0xffc0}, 6, ~0u},
+	{"ESP", {0xffe0, 0xffd8}, 7, ~0u},
+	{"EAX", {0xffd0, 0xfff8}, 1, ~0u},
+	{"CR0", {0xfffc, 0xff58}, 0x60000010, ~0u},
+	{"CR3", {0xfff8, 0xff50}, 0xa000, ~0u},
+	{"CR4", {0xff14, 0xff48}, 0x600, ~0u},
+	{"EFLAGS", {0xfff4, 0xff70}, 0xcd7, ~0u},
+	{"DR7", {0xffc8, 0xff60}, 0x401, ~0u},
+	{"DR6", {0xffcc, 0xff68}, 0xffff0ff0, ~0u},
+	{"DS", {0xffb4, 0xfe30}, 0x1111, 0xffff},
+	{"DS base", {0xff34, 0xfe38}, 0x11110, ~0u},
+	{"ES", {0xffa8, 0xfe00}, 0x2222, 0xffff},
+	{"ES base", {0xff8c, 0xfe08}, 0x22220, ~0u},
+	{"CS base", {0xff98, 0xfe18}, 0, ~0u},
+	{"SS base", {0xffa4, 0xfe28}, 0x55550, ~0u},
+	{"FS limit", {0xff3c, 0xfe44}, 0x7fff, ~0u},
+	{"GS base", {0xff4c, 0xfe58}, 0x44440, ~0u},
+	{"TR", {0xffc4, 0xfe90}, 0x28, 0xffff},
+	{"TR limit", {0xff60, 0xfe94}, 0x67, ~0u},
+	{"LDTR", {0xffc0, 0xfe70}, 0x30, 0xffff},
+	{"LDTR base", {0xff80, 0xfe78}, 0x77770, ~0u},
+	{"GDT base", {0xff74, 0xfe68}, 0x88880, ~0u},
+	{"GDT limit", {0xff70, 0xfe64}, 0x3f, ~0u},
+	{"IDT base", {0xff58, 0xfe88}, 0x99990, ~0u},
+	{"IDT limit", {0xff54, 0xfe84}, 0x1ff, ~0u},
+	{"SMBASE", {0xfef8, 0xff00}, SMBASE, ~0u},
+};
+
+static void check_saved(bool long_mode)
+{
+	for (size_t i = 0; i < sizeof(saved) / sizeof(saved[0]); i++)
+		if ((get32(saved[i].at[long_mode]) ^ saved[i].value) & saved[i].mask)
+			fail_msg("%s is %#x", saved[i].what, get32(saved[i].at[long_mode]));
+	assert_int_equal(get32(0xfefc), long_mode ? 0x20064 : 0x20000);
+	if (long_mode) {
+		assert_int_equal(get32(0xfed0), 1);   /* EFER */
+		assert_int_equal(get32(0xff84), ~0u); /* R15's upper half */
+	}
+}
+
+static void rsm_restores_what_was(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int long_mode = 0; long_mode < 2; long_mode++) {
+		struct whole_state before, after;
+
+		if (long_mode) {
+			teardown(state);
+			setup(state);
+			f = *state;
+			set_supported_cpuid(f);
+		}
+		LOAD_GUEST(f, only_writes);
+		HANDLER_AT(HANDLER, clobbers);
+		set_odd_state(f);
+		run_to_port(f, PORT_GUEST);
+		before = whole_state(f);
+		smi(f);
+		run_to_port(f, PORT_HANDLER);
+		check_saved(long_mode);
+		run_to_port(f, PORT_GUEST);
+		after = whole_state(f);
+		assert_memory_equal(&before.regs, &after.regs, sizeof(before.regs));
+		assert_memory_equal(&before.sregs, &after.sregs, sizeof(before.sregs));
+		assert_memory_equal(&before.debug, &after.debug, sizeof(before.debug));
+	}
+}
+
 static void the_handler_moves_smbase(void **state)
 {
 	struct fixture *f = *state;
@@ -624,6 +749,7 @@ int main(void)
 		TEST_IRQCHIP(an_init_is_latched_in_smm),
 		TEST_IRQCHIP(who_waits_for_a_sipi_is_not_in_smm),
 		TEST(user_space_sets_the_mode),
+		TEST(rsm_restores_what_was),
 		TEST(the_handler_moves_smbase),
 		cmocka_unit_test(rsm_with_a_bad_state_shuts_down),
 		TEST(rsm_without_smram_shuts_down),
