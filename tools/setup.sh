@@ -27,7 +27,7 @@ packages_of() {
 	run) echo "$build_packages $selftest_packages" ;;
 	test) echo "$build_packages $selftest_packages $image_packages $fuzz_packages $explore_packages linux-source-6.1
 			libcmocka-dev clang-format" ;;
-	bench) echo "$build_packages $selftest_packages" ;;
+	bench) echo "$build_packages $selftest_packages qemu-system-x86" ;;
 	linux) echo "$build_packages qemu-system-x86" ;;
 	fuzz) echo "$build_packages $fuzz_packages" ;;
 	format) echo 'clang-format' ;;
