@@ -93,8 +93,7 @@ static const char *chosen_events(bool all)
 	return names;
 }
 
-/* ---- the file ----------------------------------------------------------------------------------
- */
+/* ---- the file --------------------------------------------------------------------------- */
 
 /* Emptied here, once; the processes of the program append to it. */
 static const char *prepare_file(const char *path)
@@ -113,8 +112,7 @@ static const char *prepare_file(const char *path)
 	return absolute;
 }
 
-/* ---- the command -------------------------------------------------------------------------------
- */
+/* ---- the command ------------------------------------------------------------------------ */
 
 enum {
 	OPTION_HELP = 256,

@@ -188,8 +188,7 @@ static bool names_memory(uint32_t request)
 	       request == (uint32_t)KVM_SET_USER_MEMORY_REGION2;
 }
 
-/* ---- calls --------------------------------------------------------------------------------------
- */
+/* ---- calls ------------------------------------------------------------------------------ */
 
 static enum kvm_file_kind kind_made_by(uint32_t request)
 {
@@ -386,8 +385,7 @@ static void one_step(struct session *s)
 	}
 }
 
-/* ---- a session
- * ------------------------------------------------------------------------------------ */
+/* ---- a session -------------------------------------------------------------------------- */
 
 /* Without pipes: those are the fuzzer's own, to its symbolizer. */
 static unsigned int count_fds(void)

@@ -140,6 +140,27 @@ static void collect_all(struct kvm_host_change *change)
 	}
 }
 
+/*
+ * A bracket that nobody ends would keep memslot changes waiting for ever: the
+ * thread cannot be cancelled while it has one.
+ */
+static _Thread_local struct {
+	u32 brackets;
+	int cancel_state; /* before the first */
+} own;
+
+static void keep_thread(void)
+{
+	if (!own.brackets++)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &own.cancel_state);
+}
+
+static void let_thread_go(void)
+{
+	if (!--own.brackets)
+		pthread_setcancelstate(own.cancel_state, NULL);
+}
+
 void kvm_api_change_begin(struct kvm_host_change *change, hva_t start, hva_t end)
 {
 	change->start = start;
@@ -147,8 +168,10 @@ void kvm_api_change_begin(struct kvm_host_change *change, hva_t start, hva_t end
 	change->nr = 0;
 	change->from_reserve = false;
 	change->vms = change->inline_vms;
-	if (likely(!vm_count()) || start >= end)
+	change->open = vm_count() && start < end;
+	if (likely(!change->open))
 		return;
+	keep_thread();
 	collect_all(change);
 	for (u32 i = 0; i < change->nr; i++)
 		kvm_mmu_hva_change_begin(&change->vms[i]->kvm, start, end);
@@ -156,9 +179,12 @@ void kvm_api_change_begin(struct kvm_host_change *change, hva_t start, hva_t end
 
 void kvm_api_change_end(struct kvm_host_change *change)
 {
+	if (likely(!change->open))
+		return;
 	for (u32 i = 0; i < change->nr; i++)
 		kvm_mmu_hva_change_end(&change->vms[i]->kvm, change->start, change->end);
 	release_all(change);
+	let_thread_go();
 }
 
 void kvm_api_start(void)

@@ -62,6 +62,7 @@ struct vm;
 struct kvm_host_change {
 	hva_t start, end;
 	u32 nr;
+	bool open;	   /* there are VMs: the thread cannot be cancelled until the end */
 	bool from_reserve; /* vms, when there is no memory for more than a few */
 	struct vm **vms;
 	struct vm *inline_vms[KVM_CHANGE_INLINE_VMS];

@@ -116,8 +116,7 @@ static s64 clock_pairing(struct vcpu *vcpu, const struct hypercall *call)
 	return 0;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------
- */
+/* ---- all of them ------------------------------------------------------------------------ */
 
 static s64 carry_out(struct vcpu *vcpu, const struct hypercall *call)
 {

@@ -167,8 +167,7 @@ static void update_steal_time(struct vcpu *vcpu)
 	put_versioned(vcpu, gpa, &steal, sizeof(steal), &steal.version);
 }
 
-/* ---- doing it ---------------------------------------------------------------------------------
- */
+/* ---- doing it --------------------------------------------------------------------------- */
 
 void vcpu_pv_update(struct vcpu *vcpu)
 {

@@ -39,7 +39,7 @@ CANNOT_FAIL = {
         pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock pthread_rwlock_init
         pthread_rwlock_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock
         pthread_rwlockattr_init pthread_rwlockattr_destroy pthread_rwlockattr_setkind_np
-        pthread_once pthread_join pthread_detach pthread_cond_init pthread_cond_destroy
+        pthread_once pthread_join pthread_detach pthread_setcancelstate pthread_cond_init pthread_cond_destroy
         pthread_cond_signal pthread_cond_wait pthread_cond_clockwait""",
     # The first 32 keys live in the thread's block; later ones cost an allocation, and a ring
     # whose end nobody tells is kept.

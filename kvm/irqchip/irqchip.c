@@ -152,8 +152,7 @@ long do_irq_line_status(struct ioctl_call *call)
 	return ret;
 }
 
-/* ---- CPUs --------------------------------------------------------------------------------------
- */
+/* ---- CPUs ------------------------------------------------------------------------------- */
 
 int irqchip_acknowledge_pic(struct x86_cpu *cpu)
 {
@@ -193,8 +192,7 @@ void irqchip_eoi(struct x86_cpu *cpu, u8 vector)
 	pthread_mutex_unlock(&chip->lock);
 }
 
-/* ---- guests' accesses --------------------------------------------------------------------------
- */
+/* ---- guests' accesses ------------------------------------------------------------------- */
 
 bool irqchip_port(struct vm *vm, u16 port, u32 bytes, bool write, u8 *data)
 {
@@ -238,8 +236,7 @@ bool irqchip_mmio(struct vm *vm, gpa_t gpa, u32 bytes, bool write, u8 *data)
 	return true;
 }
 
-/* ---- the program's
- * ------------------------------------------------------------------------------- */
+/* ---- the program's ---------------------------------------------------------------------- */
 
 static void pic_out(const struct pic_chip *from, struct kvm_pic_state *to)
 {

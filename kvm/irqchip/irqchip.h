@@ -95,8 +95,7 @@ bool vm_pit_port(struct vm *vm, u16 port, u32 bytes, bool write, u8 *data);
 /* Before the vCPUs go: its thread sends to them. */
 void vm_pit_end(struct vm *vm);
 
-/* ---- eventfds ---------------------------------------------------------------------------------
- */
+/* ---- eventfds --------------------------------------------------------------------------- */
 
 /* A guest's write: true, an eventfd has got it. @count elements of a string write. */
 bool ioeventfd_write(struct vm *vm, bool pio, u64 addr, u32 bytes, u32 count, const u8 *data);

@@ -273,8 +273,7 @@ void pit_write(struct pit *pit, u16 port, u8 value, u64 now)
 		write_count(&pit->counter[port - PORT_FIRST], value, now);
 }
 
-/* ---- the speaker's port -----------------------------------------------------------------------
- */
+/* ---- the speaker's port ----------------------------------------------------------------- */
 
 u8 pit_speaker_read(const struct pit *pit, u64 now)
 {

@@ -212,8 +212,7 @@ bool vm_pit_port(struct vm *vm, u16 port, u32 bytes, bool write, u8 *data)
 	return ours;
 }
 
-/* ---- the program's ----------------------------------------------------------------------------
- */
+/* ---- the program's ---------------------------------------------------------------------- */
 
 static void counter_out(const struct pit_counter *from, struct kvm_pit_channel_state *to)
 {

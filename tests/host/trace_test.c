@@ -215,8 +215,7 @@ static void rings_of_ended_threads_are_given_back(void **state)
 	assert_true(mapped_kib() < before + 50 * 1024);
 }
 
-/* ---- signals and fork -------------------------------------------------------------------------
- */
+/* ---- signals and fork ------------------------------------------------------------------- */
 
 static u64 nr_signals;
 

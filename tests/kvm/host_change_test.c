@@ -550,8 +550,7 @@ static void each_change_takes_its_own_leaves(void **state)
 		run_row(&rows[i], state);
 }
 
-/* ---- userfaultfd: write-protection
- * --------------------------------------------------------------- */
+/* ---- userfaultfd: write-protection ------------------------------------------------------ */
 
 static int uffd_protect(int uffd, const uint8_t *at, size_t bytes, uint64_t mode)
 {
@@ -624,8 +623,7 @@ static void write_protection_takes_its_own_leaves(void **state)
 	stop(&g, state);
 }
 
-/* ---- many mappings of one file
- * --------------------------------------------------------------------- */
+/* ---- many mappings of one file ---------------------------------------------------------- */
 
 #define ALIASES 20
 
@@ -654,12 +652,48 @@ static void many_aliases_are_all_found(void **state)
 	stop(&g, state);
 }
 
+/* ---- a thread that ends in the middle ---------------------------------------------------- */
+
+/* fallocate() is where a cancelled thread may end. */
+static void *punch_cancelled(void *arg)
+{
+	struct guest *g = arg;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_cancel(pthread_self());
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	punch(g, g->data + FIRST * PAGE, PAGES * PAGE);
+	pthread_testcancel();
+	return NULL;
+}
+
+static void a_cancelled_thread_leaves_nothing_open(void **state)
+{
+	pthread_t thread;
+	struct guest g;
+	void *end;
+
+	start(&g, state, file);
+	run_visitor(&g);
+	assert_int_equal(pthread_create(&thread, NULL, punch_cancelled, &g), 0);
+	pthread_join(thread, &end);
+	assert_ptr_equal(end, PTHREAD_CANCELED);
+	/* A change of the slots waits for changes of memory that are under way. */
+	alarm(20);
+	set_slot(&g, 1, DATA_GPA, 0, NULL);
+	alarm(0);
+	set_slot(&g, 1, DATA_GPA, DATA_BYTES, g.data);
+	run_visitor(&g);
+	stop(&g, state);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_change_takes_its_own_leaves),
 		cmocka_unit_test(write_protection_takes_its_own_leaves),
 		cmocka_unit_test(many_aliases_are_all_found),
+		cmocka_unit_test(a_cancelled_thread_leaves_nothing_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

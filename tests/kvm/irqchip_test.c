@@ -232,8 +232,7 @@ static void impossible_routes(void **state)
 	assert_int_equal(ioctl_errno(f->vm, KVM_SET_GSI_ROUTING, NULL), EFAULT);
 }
 
-/* ---- irqfd -------------------------------------------------------------------------------------
- */
+/* ---- irqfd ------------------------------------------------------------------------------ */
 
 static int irqfd(const struct fixture *f, int fd, uint32_t gsi, uint32_t flags, int resample)
 {
@@ -308,8 +307,7 @@ static void bad_irqfds(void **state)
 	close(pipe_fd[1]);
 }
 
-/* ---- ioeventfd
- * ------------------------------------------------------------------------------------ */
+/* ---- ioeventfd -------------------------------------------------------------------------- */
 
 static int ioeventfd(const struct fixture *f, uint64_t addr, uint32_t len, int fd, uint32_t flags,
 		     uint64_t match)
@@ -391,8 +389,7 @@ static void bad_ioeventfds(void **state)
 	close(fd);
 }
 
-/* ---- a split irqchip
- * ------------------------------------------------------------------------------- */
+/* ---- a split irqchip -------------------------------------------------------------------- */
 
 static int split_setup(void **state)
 {
@@ -430,8 +427,7 @@ static void the_program_is_the_ioapic(void **state)
 			 ENXIO);
 }
 
-/* ---- without
- * ------------------------------------------------------------------------------------------ */
+/* ---- without ---------------------------------------------------------------------------- */
 
 static void without_an_irqchip_there_are_no_lines(void **state)
 {

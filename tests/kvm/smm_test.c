@@ -697,8 +697,7 @@ static void rsm_without_smram_shuts_down(void **state)
 	run_to(f, KVM_EXIT_SHUTDOWN);
 }
 
-/* ---- what is not there ------------------------------------------------------------------------
- */
+/* ---- what is not there ------------------------------------------------------------------ */
 
 GUEST16(rsm_outside, "rsm\n hlt");
 GUEST16(reads_msr, "mov $0x9e, %ecx\n rdmsr\n hlt");

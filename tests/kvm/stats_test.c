@@ -192,8 +192,7 @@ static void files_can_only_be_read(void **state)
 	stats_close(&s);
 }
 
-/* ---- the figures ------------------------------------------------------------------------------
- */
+/* ---- the figures ------------------------------------------------------------------------ */
 
 /* Store to eight pages, write a port twice, store to a device, halt. */
 GUEST16(visitor, "mov $0x2000, %di\n"

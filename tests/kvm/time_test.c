@@ -265,8 +265,7 @@ static void the_wall_clock_is_that_of_clock_zero(void **state)
 	assert_true(told + NS_PER_S / 2 > now && told < now + NS_PER_S / 2);
 }
 
-/* ---- stolen time ------------------------------------------------------------------------------
- */
+/* ---- stolen time ------------------------------------------------------------------------ */
 
 static void stolen_time_grows_with_each_run(void **state)
 {

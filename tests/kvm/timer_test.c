@@ -201,8 +201,7 @@ static void without_a_speaker_its_port_is_the_programs(void **state)
 	assert_int_equal(f->run->io.port, 0x61);
 }
 
-/* ---- the task priority ------------------------------------------------------------------------
- */
+/* ---- the task priority ------------------------------------------------------------------ */
 
 #define WORD 0x6000
 

@@ -369,8 +369,7 @@ static void changed_flags_make_faults_look_again(void **state)
 	assert_int_equal(log->vm->kvm.mmu_invalidate_seq, seq);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------
- */
+/* ---- blocks ----------------------------------------------------------------------------- */
 
 static void blocks_are_split_when_logging_begins(void **state)
 {
@@ -449,8 +448,7 @@ static void blocks_come_back_when_logging_ends(void **state)
 	assert_true(test_leaf(log->vm, PAGE_GPA(1023)).prot & KVM_PGTABLE_PROT_W);
 }
 
-/* ---- rings
- * ---------------------------------------------------------------------------------------- */
+/* ---- rings ------------------------------------------------------------------------------ */
 
 #define RING_ENTRIES 128u
 

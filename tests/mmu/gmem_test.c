@@ -354,8 +354,7 @@ static void memory_is_not_inherited(void **state)
 	assert_non_null(strstr(flags, " dd"));
 }
 
-/* ---- want of memory ---------------------------------------------------------------------------
- */
+/* ---- want of memory --------------------------------------------------------------------- */
 
 static void without_memory_nothing_changes(void **state)
 {

@@ -163,8 +163,7 @@ BLENDV(pblendvb, ub, sb, 16)
 BLENDV(blendvps, ud, sd, 4)
 BLENDV(blendvpd, uq, sq, 2)
 
-/* ---- PTEST and its relatives
- * ----------------------------------------------------------------------------------- */
+/* ---- PTEST and its relatives ------------------------------------------------------------ */
 
 /* Whether any bit that @keep names is set in both, and in the source alone. */
 static void test_lanes(struct x86_cpu *cpu, const union vec *d, const union vec *s,

@@ -213,8 +213,7 @@ void x86_lapic_raise_lvt(struct x86_cpu *cpu, enum x86_lapic_reg lvt)
 		x86_lapic_take_msg(cpu, &msg);
 }
 
-/* ---- INIT, SIPI, NMI --------------------------------------------------------------------------
- */
+/* ---- INIT, SIPI, NMI -------------------------------------------------------------------- */
 
 /* SDM vol. 3, 9.4: an INIT makes a processor wait for the message that says where to start. */
 static void take_init(struct x86_cpu *cpu)
@@ -263,8 +262,7 @@ void x86_lapic_serve_events(struct x86_cpu *cpu)
 		take_sipi(cpu, atomic_peek(&cpu->lapic->sipi_vector));
 }
 
-/* ---- life ---------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------- */
 
 int x86_lapic_create(struct x86_cpu *cpu)
 {

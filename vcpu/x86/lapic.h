@@ -188,8 +188,7 @@ void x86_lapic_collect(struct x86_cpu *cpu);
 /* That, and serve INIT, SIPI and kicks; follows KVM_REQ_EVENT. */
 void x86_lapic_serve_events(struct x86_cpu *cpu);
 
-/* ---- timer (lapic_timer.c) --------------------------------------------------------------------
- */
+/* ---- timer (lapic_timer.c) -------------------------------------------------------------- */
 
 void x86_lapic_timer_poll(struct x86_cpu *cpu);
 u32 x86_lapic_timer_current(const struct x86_cpu *cpu);

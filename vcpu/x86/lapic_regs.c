@@ -243,8 +243,7 @@ void x86_lapic_mmio_write(struct x86_cpu *cpu, gpa_t gpa, const void *buf, unsig
 	write_xapic(cpu, offset, value);
 }
 
-/* ---- x2APIC: MSRs -----------------------------------------------------------------------------
- */
+/* ---- x2APIC: MSRs ----------------------------------------------------------------------- */
 
 /* Those that can be read; ISR, TMR and IRR are ranges. */
 static bool x2apic_readable(const struct x86_cpu *cpu, u32 offset)
@@ -336,8 +335,7 @@ void x86_set_cr8(struct x86_cpu *cpu, u64 value)
 		write_reg32(cpu, X86_LAPIC_TPR, (u32)cpu->cr8 << 4);
 }
 
-/* ---- the base register ------------------------------------------------------------------------
- */
+/* ---- the base register ------------------------------------------------------------------ */
 
 enum apic_mode {
 	APIC_DISABLED,
@@ -388,8 +386,7 @@ int x86_set_apic_base(struct x86_cpu *cpu, u64 value, bool host)
 	return 0;
 }
 
-/* ---- reset ------------------------------------------------------------------------------------
- */
+/* ---- reset ------------------------------------------------------------------------------ */
 
 /* SDM vol. 3, 11.4.7.1; INIT keeps the base and, in xAPIC mode, the id (11.4.7.3). */
 void x86_lapic_reset(struct x86_cpu *cpu, bool init)

@@ -172,8 +172,7 @@ static void string_stores_are_noticed(void **state)
 	assert_int_equal(vm->cpu->regs[X86_RCX], 0);
 }
 
-/* ---- ports and the registers themselves -------------------------------------------------------
- */
+/* ---- ports and the registers themselves ------------------------------------------------- */
 
 GUEST(ports, "64",
       "mov %cr4, %rax\n or $8, %eax\n mov %rax, %cr4\n out %al, $0x80\n in $0x81, %al\n hlt");
@@ -206,8 +205,7 @@ static void general_detect_guards_the_registers(void **state)
 	expect_log(vm, 0, CODE_GPA + 11, X86_DR6_BD);
 }
 
-/* ---- a debugger outside -------------------------------------------------------------------------
- */
+/* ---- a debugger outside ----------------------------------------------------------------- */
 
 static void expect_debug_exit(struct guest_vm *vm, u8 exception, u64 pc, u64 dr6)
 {

@@ -126,8 +126,7 @@ const struct diff_family diff_sse_family = {
 	.fx_from_cpu = sse_from_cpu,
 };
 
-/* ---- AVX --------------------------------------------------------------------------------------
- */
+/* ---- AVX -------------------------------------------------------------------------------- */
 
 #define AVX_SHAPES                                                                                 \
 	"xxX|vvY|xxXj|vvYj|xX|vY|xXj|vYj|xxXx|vvYv|xxy|xxz|xxyj|xxzj|xy|xz|vy|vz|vX|xY|Xx|Yv|Xxx|" \
