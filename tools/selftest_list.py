@@ -84,8 +84,8 @@ VARIANTS = {
         Variant("-l 1 -s 512"), Variant("-l 1 -s 512 -q", versions=NEW),
         Variant("-l 1 -s 64 -d"), Variant("", long=True, timeout=300),
     ],
-    "rseq_test": [Variant(versions=NEW, alone=True, timeout=120),
-                  Variant(versions=OLD, alone=True, timeout=120, long=True)],
+    "rseq_test": [Variant(versions=NEW, alone=True, timeout=300),
+                  Variant(versions=OLD, alone=True, timeout=300, long=True)],
     "x86_64/dirty_log_page_splitting_test": [
         Variant("-b 64M", huge_pages=80), Variant("-b 64M -s anonymous_thp"),
     ],
