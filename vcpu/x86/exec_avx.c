@@ -73,7 +73,7 @@ x86_op_fn *x86_select_vextractf128(struct x86_decode *d)
 }
 
 /* Each half of the result: one of four lanes, or zero. */
-static inline void permute_lanes(struct x86_cpu *cpu, const struct x86_op *op, const union vec *s)
+static inline void perm2f128_lanes(struct x86_cpu *cpu, const struct x86_op *op, const union vec *s)
 {
 	const union vec *d = x86_ymm(cpu, op->aux);
 	union vec r[X86_LANES];
@@ -88,24 +88,11 @@ static inline void permute_lanes(struct x86_cpu *cpu, const struct x86_op *op, c
 	x86_put_lanes(cpu, op, r);
 }
 
-static const struct x86_op *perm2f128_rr(struct x86_cpu *cpu, const struct x86_op *op)
-{
-	permute_lanes(cpu, op, x86_ymm(cpu, op->src));
-	X86_NEXT(cpu, op);
-}
-
-static const struct x86_op *perm2f128_rm(struct x86_cpu *cpu, const struct x86_op *op)
-{
-	union vec s[X86_LANES];
-
-	x86_load256(cpu, x86_ea(cpu, op, 32, false), s);
-	permute_lanes(cpu, op, s);
-	X86_NEXT(cpu, op);
-}
+X86_VEX_FORMS(perm2f128, x86_src128)
 
 x86_op_fn *x86_select_vperm2f128(struct x86_decode *d)
 {
-	return x86_vex_select(d, perm2f128_rr, perm2f128_rm);
+	return x86_vex_select(d, perm2f128_vrr, perm2f128_vrm);
 }
 
 /* ---- permutations inside a lane, by an immediate or by the second source ------------------ */

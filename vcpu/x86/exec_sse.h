@@ -42,21 +42,10 @@ x86_op_fn *x86_vec_select_to_gpr(struct x86_decode *d, x86_op_fn *fn);
 x86_op_fn *x86_vec_select_store(struct x86_decode *d, x86_op_fn *fn);
 
 /*
- * An operation as @name_op(r, d, s, imm): *r becomes what the destination is
- * to hold; @d and @s are copies.  The name of the loader says how wide a
- * memory source is and whether it must be aligned.  @step: by how many bits of
- * the immediate the second lane is further.
+ * The VEX forms of what @name_lanes(cpu, op, s) does with the lanes of its last
+ * source: a register, or memory by the lanes of @load.
  */
-#define X86_VEX_HANDLERS(name, load, step)                                                   \
-	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,        \
-					const union vec *s)                                  \
-	{                                                                                    \
-		const union vec *d = x86_ymm(cpu, op->aux);                                  \
-		union vec r[X86_LANES];                                                      \
-		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                         \
-			name##_op(&r[l], &d[l], &s[l], (u32)op->imm >> l * (step));          \
-		x86_put_lanes(cpu, op, r);                                                   \
-	}                                                                                    \
+#define X86_VEX_FORMS(name, load)                                                            \
 	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op) \
 	{                                                                                    \
 		name##_lanes(cpu, op, x86_ymm(cpu, op->src));                                \
@@ -69,6 +58,24 @@ x86_op_fn *x86_vec_select_store(struct x86_decode *d, x86_op_fn *fn);
 		name##_lanes(cpu, op, s);                                                    \
 		X86_NEXT(cpu, op);                                                           \
 	}
+
+/*
+ * An operation as @name_op(r, d, s, imm): *r becomes what the destination is
+ * to hold; @d and @s are copies.  The name of the loader says how wide a
+ * memory source is and whether it must be aligned.  @step: by how many bits of
+ * the immediate the second lane is further.
+ */
+#define X86_VEX_HANDLERS(name, load, step)                                            \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op, \
+					const union vec *s)                           \
+	{                                                                             \
+		const union vec *d = x86_ymm(cpu, op->aux);                           \
+		union vec r[X86_LANES];                                               \
+		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                  \
+			name##_op(&r[l], &d[l], &s[l], (u32)op->imm >> l * (step));   \
+		x86_put_lanes(cpu, op, r);                                            \
+	}                                                                             \
+	X86_VEX_FORMS(name, load)
 
 #define X86_SSE_HANDLERS_STEP(name, load, step)                                             \
 	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \

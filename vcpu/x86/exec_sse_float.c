@@ -192,44 +192,33 @@ static void dot_double(struct x86_cpu *cpu, const struct x86_op *op, union vec *
 	r->vuq = x86_fp_run(cpu, op, addpd_fp, SHUFFLE(t, 0, 0), SHUFFLE(t, 1, 1)) & -out;
 }
 
-#define DOT(name, compute)                                                                   \
-	static inline void name##_legacy(struct x86_cpu *cpu, const struct x86_op *op,       \
-					 const union vec *s)                                 \
-	{                                                                                    \
-		union vec *d = x86_vec(cpu, op->dst), r[X86_LANES];                          \
-		compute(cpu, op, r, d, s, 1);                                                \
-		*d = r[0];                                                                   \
-	}                                                                                    \
-	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,        \
-					const union vec *s)                                  \
-	{                                                                                    \
-		union vec r[X86_LANES] = {{.uq = {0, 0}}};                                   \
-		compute(cpu, op, r, x86_ymm(cpu, op->aux), s, x86_vex_lanes(op));            \
-		x86_put_lanes(cpu, op, r);                                                   \
-	}                                                                                    \
-	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)  \
-	{                                                                                    \
-		name##_legacy(cpu, op, x86_vec(cpu, op->src));                               \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
-	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)  \
-	{                                                                                    \
-		union vec s = MEM16(cpu, op);                                                \
-		name##_legacy(cpu, op, &s);                                                  \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
-	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                                    \
-		name##_lanes(cpu, op, x86_ymm(cpu, op->src));                                \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
-	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                                    \
-		union vec s[X86_LANES];                                                      \
-		x86_src128_lanes(cpu, op, s);                                                \
-		name##_lanes(cpu, op, s);                                                    \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
+#define DOT(name, compute)                                                                  \
+	static inline void name##_legacy(struct x86_cpu *cpu, const struct x86_op *op,      \
+					 const union vec *s)                                \
+	{                                                                                   \
+		union vec *d = x86_vec(cpu, op->dst), r[X86_LANES];                         \
+		compute(cpu, op, r, d, s, 1);                                               \
+		*d = r[0];                                                                  \
+	}                                                                                   \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,       \
+					const union vec *s)                                 \
+	{                                                                                   \
+		union vec r[X86_LANES] = {{.uq = {0, 0}}};                                  \
+		compute(cpu, op, r, x86_ymm(cpu, op->aux), s, x86_vex_lanes(op));           \
+		x86_put_lanes(cpu, op, r);                                                  \
+	}                                                                                   \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		name##_legacy(cpu, op, x86_vec(cpu, op->src));                              \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		union vec s = MEM16(cpu, op);                                               \
+		name##_legacy(cpu, op, &s);                                                 \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	X86_VEX_FORMS(name, x86_src128)                                                     \
 	X86_SSE_SELECT(name)
 
 DOT(dpps, dot_single)

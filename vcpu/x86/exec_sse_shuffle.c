@@ -116,47 +116,36 @@ X86_SSE_HANDLERS(palignr, MEM16)
 
 /* ---- blends by the sign bits of XMM0 or, in the VEX encoding, of a fourth register -------- */
 
-#define BLENDV(name, lane, signed_lane, lanes)                                               \
-	static inline union vec name##_mix(union vec d, union vec s, union vec mask)         \
-	{                                                                                    \
-		for (unsigned int i = 0; i < (lanes); i++)                                   \
-			d.lane[i] = mask.signed_lane[i] < 0 ? s.lane[i] : d.lane[i];         \
-		return d;                                                                    \
-	}                                                                                    \
-	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op)  \
-	{                                                                                    \
-		union vec *d = x86_vec(cpu, op->dst);                                        \
-		*d = name##_mix(*d, *x86_vec(cpu, op->src), *x86_vec(cpu, 0));               \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
-	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op)  \
-	{                                                                                    \
-		union vec s = MEM16(cpu, op), *d = x86_vec(cpu, op->dst);                    \
-		*d = name##_mix(*d, s, *x86_vec(cpu, 0));                                    \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
-	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,        \
-					const union vec *s)                                  \
-	{                                                                                    \
-		const union vec *d = x86_ymm(cpu, op->aux);                                  \
-		const union vec *mask = x86_ymm(cpu, (unsigned int)op->imm);                 \
-		union vec r[X86_LANES];                                                      \
-		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                         \
-			r[l] = name##_mix(d[l], s[l], mask[l]);                              \
-		x86_put_lanes(cpu, op, r);                                                   \
-	}                                                                                    \
-	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                                    \
-		name##_lanes(cpu, op, x86_ymm(cpu, op->src));                                \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
-	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op) \
-	{                                                                                    \
-		union vec s[X86_LANES];                                                      \
-		x86_src128_lanes(cpu, op, s);                                                \
-		name##_lanes(cpu, op, s);                                                    \
-		X86_NEXT(cpu, op);                                                           \
-	}                                                                                    \
+#define BLENDV(name, lane, signed_lane, lanes)                                              \
+	static inline union vec name##_mix(union vec d, union vec s, union vec mask)        \
+	{                                                                                   \
+		for (unsigned int i = 0; i < (lanes); i++)                                  \
+			d.lane[i] = mask.signed_lane[i] < 0 ? s.lane[i] : d.lane[i];        \
+		return d;                                                                   \
+	}                                                                                   \
+	static const struct x86_op *name##_rr(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		union vec *d = x86_vec(cpu, op->dst);                                       \
+		*d = name##_mix(*d, *x86_vec(cpu, op->src), *x86_vec(cpu, 0));              \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	static const struct x86_op *name##_rm(struct x86_cpu *cpu, const struct x86_op *op) \
+	{                                                                                   \
+		union vec s = MEM16(cpu, op), *d = x86_vec(cpu, op->dst);                   \
+		*d = name##_mix(*d, s, *x86_vec(cpu, 0));                                   \
+		X86_NEXT(cpu, op);                                                          \
+	}                                                                                   \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op,       \
+					const union vec *s)                                 \
+	{                                                                                   \
+		const union vec *d = x86_ymm(cpu, op->aux);                                 \
+		const union vec *mask = x86_ymm(cpu, (unsigned int)op->imm);                \
+		union vec r[X86_LANES];                                                     \
+		for (unsigned int l = 0; l < x86_vex_lanes(op); l++)                        \
+			r[l] = name##_mix(d[l], s[l], mask[l]);                             \
+		x86_put_lanes(cpu, op, r);                                                  \
+	}                                                                                   \
+	X86_VEX_FORMS(name, x86_src128)                                                     \
 	X86_SSE_SELECT(name)
 
 BLENDV(pblendvb, ub, sb, 16)
@@ -195,20 +184,13 @@ static const struct x86_op *ptest_rm(struct x86_cpu *cpu, const struct x86_op *o
 }
 
 /* VTESTPS and VTESTPD look at the sign bits only. */
-#define VEX_TEST(name, keep)                                                                     \
-	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op)     \
-	{                                                                                        \
-		test_lanes(cpu, x86_ymm(cpu, op->dst), x86_ymm(cpu, op->src), x86_vex_lanes(op), \
-			   keep);                                                                \
-		X86_NEXT(cpu, op);                                                               \
-	}                                                                                        \
-	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op)     \
-	{                                                                                        \
-		union vec s[X86_LANES];                                                          \
-		x86_src128_lanes(cpu, op, s);                                                    \
-		test_lanes(cpu, x86_ymm(cpu, op->dst), s, x86_vex_lanes(op), keep);              \
-		X86_NEXT(cpu, op);                                                               \
-	}
+#define VEX_TEST(name, keep)                                                          \
+	static inline void name##_lanes(struct x86_cpu *cpu, const struct x86_op *op, \
+					const union vec *s)                           \
+	{                                                                             \
+		test_lanes(cpu, x86_ymm(cpu, op->dst), s, x86_vex_lanes(op), keep);   \
+	}                                                                             \
+	X86_VEX_FORMS(name, x86_src128)
 
 VEX_TEST(ptest, ~0ull)
 VEX_TEST(testps, 0x8000000080000000ull)

@@ -167,18 +167,7 @@ static inline void x86_fp_run_lanes(struct x86_cpu *cpu, const struct x86_op *op
 		x86_fp_run_lanes(cpu, op, vex_fn, r, x86_ymm(cpu, op->aux), s, x86_vex_lanes(op)); \
 		x86_put_lanes(cpu, op, r);                                                         \
 	}                                                                                          \
-	static const struct x86_op *name##_vrr(struct x86_cpu *cpu, const struct x86_op *op)       \
-	{                                                                                          \
-		name##_lanes(cpu, op, x86_ymm(cpu, op->src));                                      \
-		X86_NEXT(cpu, op);                                                                 \
-	}                                                                                          \
-	static const struct x86_op *name##_vrm(struct x86_cpu *cpu, const struct x86_op *op)       \
-	{                                                                                          \
-		union vec s[X86_LANES];                                                            \
-		load##_lanes(cpu, op, s);                                                          \
-		name##_lanes(cpu, op, s);                                                          \
-		X86_NEXT(cpu, op);                                                                 \
-	}
+	X86_VEX_FORMS(name, load)
 
 /* With a select function; the names of the computation come from the instruction's. */
 #define X86_FP_SIMPLE(name, load)                         \
