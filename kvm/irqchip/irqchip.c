@@ -120,8 +120,9 @@ int irqchip_set_gsi(struct vm *vm, u32 gsi, enum irq_source source, bool level)
 
 void irqchip_pulse_gsi(struct vm *vm, u32 gsi)
 {
-	irqchip_set_gsi(vm, gsi, IRQ_SOURCE_USER, true);
-	irqchip_set_gsi(vm, gsi, IRQ_SOURCE_USER, false);
+	irq_routing_set(vm, gsi, true);
+	if (gsi >= IOAPIC_PINS || !vm->irqchip->sources[gsi])
+		irq_routing_set(vm, gsi, false);
 }
 
 /* Without interrupt controllers of ours there are no lines (KVM says -ENXIO). */

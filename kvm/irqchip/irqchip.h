@@ -54,7 +54,7 @@ long vm_split_irqchip(struct vm *vm, u64 pins);
  * one that was held back, -1 when there is no route.
  */
 int irqchip_set_gsi(struct vm *vm, u32 gsi, enum irq_source source, bool level);
-/* An edge: up and down. */
+/* With the lock held, an edge: up and down, unless somebody holds the line up. */
 void irqchip_pulse_gsi(struct vm *vm, u32 gsi);
 
 /* With the lock held: one route after the other; the sum as above. */

@@ -48,9 +48,7 @@ static void inject(struct vm *vm, const struct irqfd *irqfd)
 		irq_routing_set(vm, irqfd->gsi, true);
 		return;
 	}
-	irq_routing_set(vm, irqfd->gsi, true);
-	if (irqfd->gsi >= IOAPIC_PINS || !chip->sources[irqfd->gsi])
-		irq_routing_set(vm, irqfd->gsi, false);
+	irqchip_pulse_gsi(vm, irqfd->gsi);
 }
 
 static void handle_event(struct vm *vm, u64 key)

@@ -138,11 +138,6 @@ static void load(struct pit_counter *c, u16 value, u64 now)
 	c->loaded_ns = now;
 }
 
-void pit_restart(struct pit *pit, u32 n, u64 now)
-{
-	pit->counter[n].loaded_ns = now;
-}
-
 /* ---- reading ------------------------------------------------------------------------------- */
 
 /* The byte of @value that @state says is next. */

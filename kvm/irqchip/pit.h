@@ -44,8 +44,6 @@ struct pit {
 };
 
 void pit_reset(struct pit *pit, u64 now);
-/* The count begins anew, at @now. */
-void pit_restart(struct pit *pit, u32 n, u64 now);
 /* When counter 0 gives its next tick after @after; 0: never. */
 u64 pit_next_tick(const struct pit *pit, u64 after);
 

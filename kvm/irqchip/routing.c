@@ -126,6 +126,15 @@ bool irq_routing_leads_to(struct vm *vm, u32 gsi, u32 pins)
 	return false;
 }
 
+static bool any_cpu_has(struct vm *vm, u8 vector)
+{
+	for (u32 i = 0; i < atomic_observe(&vm->nr_vcpus); i++) {
+		if (x86_lapic_has_vector(vm->vcpu[i]->cpu, vector))
+			return true;
+	}
+	return false;
+}
+
 static enum irq_edge pin_edge_state(struct vm *vm, const struct kvm_irq_routing_irqchip *to)
 {
 	u32 pin = to->irqchip == KVM_IRQCHIP_PIC_SLAVE ? PIC_CHIP_PINS + to->pin : to->pin;
@@ -135,7 +144,7 @@ static enum irq_edge pin_edge_state(struct vm *vm, const struct kvm_irq_routing_
 	if (to->irqchip == KVM_IRQCHIP_IOAPIC) {
 		if (!ioapic_passes(&chip->ioapic, to->pin, &vector))
 			return IRQ_EDGE_BLOCKED;
-		return x86_lapic_has_vector(&vm->kvm, vector) ? IRQ_EDGE_BUSY : IRQ_EDGE_FREE;
+		return any_cpu_has(vm, vector) ? IRQ_EDGE_BUSY : IRQ_EDGE_FREE;
 	}
 	if (pic_is_masked(&chip->pic, pin))
 		return IRQ_EDGE_BLOCKED;

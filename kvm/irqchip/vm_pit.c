@@ -64,16 +64,6 @@ static u64 count_ticks(struct vm_pit *vp, u64 now)
 	return next;
 }
 
-static void give_tick(struct vm_pit *vp)
-{
-	struct irqchip *chip = vp->vm->irqchip;
-
-	vp->waiting--;
-	irq_routing_set(vp->vm, TICK_GSI, true);
-	if (!chip->sources[TICK_GSI])
-		irq_routing_set(vp->vm, TICK_GSI, false);
-}
-
 static void *tick(void *arg)
 {
 	struct vm_pit *vp = arg;
@@ -88,8 +78,10 @@ static void *tick(void *arg)
 			vp->waiting = 0;
 			break;
 		case IRQ_EDGE_FREE:
-			if (vp->waiting)
-				give_tick(vp);
+			if (vp->waiting) {
+				vp->waiting--;
+				irqchip_pulse_gsi(vm, TICK_GSI);
+			}
 			break;
 		case IRQ_EDGE_BUSY:
 			break;
@@ -262,86 +254,91 @@ static void counter_in(struct pit_counter *to, const struct kvm_pit_channel_stat
 	};
 }
 
-static void set_counters(struct vm_pit *vp, const struct kvm_pit_channel_state *state)
+/* With the lock held; each of them for one call below, @data as it has it. */
+typedef void timer_action(struct vm_pit *vp, void *data);
+
+static void read_counters(struct vm_pit *vp, void *data)
 {
+	struct kvm_pit_state *state = data;
+
+	for (u32 n = 0; n < PIT_COUNTERS; n++)
+		counter_out(&vp->pit.counter[n], &state->channels[n]);
+}
+
+/* The newer state is the older one with flags behind it. */
+static_assert(offsetof(struct kvm_pit_state2, flags) == sizeof(struct kvm_pit_state),
+	      "both begin alike");
+
+static void read_all(struct vm_pit *vp, void *data)
+{
+	struct kvm_pit_state2 *state = data;
+
+	read_counters(vp, data);
+	state->flags = (vp->pit.silent ? KVM_PIT_FLAGS_HPET_LEGACY : 0) |
+		       (vp->pit.speaker_on ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0);
+}
+
+static void write_counters(struct vm_pit *vp, void *data)
+{
+	const struct kvm_pit_state *state = data;
 	u64 now = now_ns();
 
 	for (u32 n = 0; n < PIT_COUNTERS; n++)
-		counter_in(&vp->pit.counter[n], &state[n], now);
+		counter_in(&vp->pit.counter[n], &state->channels[n], now);
 	/* Ticks go on from here. */
-	pit_restart(&vp->pit, 0, now);
+	vp->pit.counter[0].loaded_ns = now;
 	rethink(vp);
 }
 
-static long get_pit(struct ioctl_call *call)
+static void write_all(struct vm_pit *vp, void *data)
 {
-	struct vm_pit *vp = call->vm->irqchip->timer;
-	struct kvm_pit_state *state = call->data;
+	const struct kvm_pit_state2 *state = data;
 
-	if (!vp)
+	vp->pit.silent = state->flags & KVM_PIT_FLAGS_HPET_LEGACY;
+	vp->pit.speaker_on = state->flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON;
+	write_counters(vp, data);
+}
+
+static void choose_ticks(struct vm_pit *vp, void *data)
+{
+	const struct kvm_reinject_control *control = data;
+
+	vp->keep_ticks = control->pit_reinject;
+}
+
+static long with_timer(const struct ioctl_call *call, timer_action *act)
+{
+	struct irqchip *chip = call->vm->irqchip;
+
+	if (!chip->timer)
 		return -ENXIO;
-	pthread_mutex_lock(&call->vm->irqchip->lock);
-	for (u32 n = 0; n < PIT_COUNTERS; n++)
-		counter_out(&vp->pit.counter[n], &state->channels[n]);
-	pthread_mutex_unlock(&call->vm->irqchip->lock);
+	pthread_mutex_lock(&chip->lock);
+	act(chip->timer, call->data);
+	pthread_mutex_unlock(&chip->lock);
 	return 0;
 }
 
 long do_get_pit(struct ioctl_call *call)
 {
-	return get_pit(call);
+	return with_timer(call, read_counters);
 }
 
-/* The same, and flags behind it. */
 long do_get_pit2(struct ioctl_call *call)
 {
-	struct vm_pit *vp = call->vm->irqchip->timer;
-	struct kvm_pit_state2 *state = call->data;
-	long ret = get_pit(call);
-
-	if (!ret)
-		state->flags = (vp->pit.silent ? KVM_PIT_FLAGS_HPET_LEGACY : 0) |
-			       (vp->pit.speaker_on ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0);
-	return ret;
+	return with_timer(call, read_all);
 }
 
 long do_set_pit(struct ioctl_call *call)
 {
-	const struct kvm_pit_state *state = call->data;
-	struct vm_pit *vp = call->vm->irqchip->timer;
-
-	if (!vp)
-		return -ENXIO;
-	pthread_mutex_lock(&call->vm->irqchip->lock);
-	set_counters(vp, state->channels);
-	pthread_mutex_unlock(&call->vm->irqchip->lock);
-	return 0;
+	return with_timer(call, write_counters);
 }
 
 long do_set_pit2(struct ioctl_call *call)
 {
-	const struct kvm_pit_state2 *state = call->data;
-	struct vm_pit *vp = call->vm->irqchip->timer;
-
-	if (!vp)
-		return -ENXIO;
-	pthread_mutex_lock(&call->vm->irqchip->lock);
-	vp->pit.silent = state->flags & KVM_PIT_FLAGS_HPET_LEGACY;
-	vp->pit.speaker_on = state->flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON;
-	set_counters(vp, state->channels);
-	pthread_mutex_unlock(&call->vm->irqchip->lock);
-	return 0;
+	return with_timer(call, write_all);
 }
 
 long do_reinject_control(struct ioctl_call *call)
 {
-	const struct kvm_reinject_control *control = call->data;
-	struct vm_pit *vp = call->vm->irqchip->timer;
-
-	if (!vp)
-		return -ENXIO;
-	pthread_mutex_lock(&call->vm->irqchip->lock);
-	vp->keep_ticks = control->pit_reinject;
-	pthread_mutex_unlock(&call->vm->irqchip->lock);
-	return 0;
+	return with_timer(call, choose_ticks);
 }

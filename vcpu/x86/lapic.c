@@ -91,6 +91,12 @@ int x86_lapic_highest(struct x86_cpu *cpu)
 	return vector >= 0 && ((u32)vector & 0xf0) > (ppr & 0xf0) ? vector : -1;
 }
 
+bool x86_lapic_has_vector(const struct x86_cpu *cpu, u8 vector)
+{
+	return cpu->lapic &&
+	       (test_vector(cpu, X86_LAPIC_IRR, vector) || test_vector(cpu, X86_LAPIC_ISR, vector));
+}
+
 u32 x86_lapic_priorities(const struct x86_cpu *cpu)
 {
 	int in_service = highest_vector(cpu, X86_LAPIC_ISR);

@@ -168,8 +168,8 @@ void x86_lapic_load(struct x86_cpu *cpu, const u32 regs[X86_LAPIC_WORDS]);
 unsigned int x86_lapic_send(struct kvm *kvm, const struct x86_irq_msg *msg);
 /* To this CPU alone. @level and @vector as in a message. */
 void x86_lapic_raise(struct x86_cpu *cpu, u8 vector, bool level);
-/* From any thread: is @vector requested from, or being served by, any CPU of @kvm? */
-bool x86_lapic_has_vector(struct kvm *kvm, u8 vector);
+/* From any thread: is @vector requested, or being served? */
+bool x86_lapic_has_vector(const struct x86_cpu *cpu, u8 vector);
 /* From any thread: machine->extint is up, which may concern this CPU. */
 void x86_lapic_notify_extint(struct x86_cpu *cpu);
 /* Does the 8259's line get through to this CPU? */

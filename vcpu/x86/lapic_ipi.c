@@ -75,27 +75,6 @@ static struct x86_cpu *cpu_of(struct kvm_vcpu *vcpu)
 	return container_of(vcpu, struct x86_cpu, vcpu);
 }
 
-static bool has_bit(const struct x86_cpu *cpu, enum x86_lapic_reg first, u8 vector)
-{
-	return reg(cpu, (enum x86_lapic_reg)((u32)first + vector / 32u * 16)) &
-	       (1u << (vector % 32));
-}
-
-bool x86_lapic_has_vector(struct kvm *kvm, u8 vector)
-{
-	struct kvm_vcpu *vcpu;
-	u32 i;
-
-	kvm_for_each_vcpu (i, vcpu, kvm) {
-		const struct x86_cpu *cpu = cpu_of(vcpu);
-
-		if (cpu->lapic &&
-		    (has_bit(cpu, X86_LAPIC_IRR, vector) || has_bit(cpu, X86_LAPIC_ISR, vector)))
-			return true;
-	}
-	return false;
-}
-
 static unsigned int send_to_all(struct kvm *kvm, const struct x86_irq_msg *msg)
 {
 	struct kvm_vcpu *vcpu;
