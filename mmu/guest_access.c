@@ -17,10 +17,7 @@ struct guest_copy {
 
 static const struct kvm_memory_slot *find_slot(const struct guest_copy *copy, gfn_t gfn)
 {
-	/* Pairs with the publish in publish_set(). */
-	const struct kvm_memslots *slots = atomic_observe(&copy->kvm->memslots[copy->as_id]);
-
-	return slot_index_find(slots->by_gfn, gfn);
+	return slot_index_find(kvm_memslots_in(copy->kvm, copy->as_id)->by_gfn, gfn);
 }
 
 static int gfn_to_hva_for(const struct guest_copy *copy, gfn_t gfn, hva_t *hva)

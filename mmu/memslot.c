@@ -7,10 +7,7 @@
 
 const struct kvm_memory_slot *kvm_gfn_to_memslot(struct kvm *kvm, gfn_t gfn)
 {
-	/* Pairs with the publish in publish_set(). */
-	const struct kvm_memslots *slots = atomic_observe(&kvm->memslots[0]);
-
-	return slot_index_find(slots->by_gfn, gfn);
+	return slot_index_find(kvm_memslots_in(kvm, 0)->by_gfn, gfn);
 }
 
 const struct kvm_memory_slot *kvm_vcpu_gfn_to_memslot(struct kvm_vcpu *vcpu, gfn_t gfn)

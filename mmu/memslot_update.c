@@ -234,7 +234,7 @@ static void publish_set(struct slot_update *update, enum slot_change change)
 		kvm_mmu_invalidate_begin(kvm);
 		kvm_mmu_invalidate_range_add(kvm, old->base_gfn, old->base_gfn + old->npages);
 	}
-	/* Pairs with the observe in kvm_gfn_to_memslot(). */
+	/* Pairs with the observe in kvm_memslots_in(). */
 	atomic_publish(&kvm->memslots[update->as_id], update->set);
 	if (old && change != SLOT_FLAGS_ONLY && !KVMU_MUTANT(SLOT_LEAVES_LEAVES))
 		kvm_mmu_zap_and_flush(kvm, update->as_id, old->base_gfn,

@@ -118,7 +118,7 @@ void kvm_mmu_free_retired(struct kvm *kvm, struct kvm_retired retired)
 
 /* ---- the VM ------------------------------------------------------------------------ */
 
-static int init_tree(struct kvm *kvm, u32 as_id)
+static int init_tree(struct kvm *kvm, u32 as_id, struct kvm_pgtable *tree)
 {
 	const struct kvm_pgtable_config config = {
 		.input_bits = KVM_MMU_INPUT_BITS,
@@ -128,31 +128,42 @@ static int init_tree(struct kvm *kvm, u32 as_id)
 		.ops = &table_ops[as_id],
 	};
 
-	return ept_init(&kvm->pgt[as_id], &config);
+	return ept_init(tree, &config);
 }
 
-/* The first @nr of them. */
-static void destroy_trees(struct kvm *kvm, u32 nr)
+static void destroy_first(struct kvm_pgtable *trees, u32 nr)
 {
 	while (nr--)
-		ept_destroy(&kvm->pgt[nr]);
+		ept_destroy(&trees[nr]);
+}
+
+int kvm_mmu_init_trees(struct kvm *kvm, struct kvm_pgtable trees[KVM_MAX_NR_ADDRESS_SPACES])
+{
+	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++) {
+		int err = init_tree(kvm, as_id, &trees[as_id]);
+
+		if (err) {
+			destroy_first(trees, as_id);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void kvm_mmu_destroy_trees(struct kvm_pgtable trees[KVM_MAX_NR_ADDRESS_SPACES])
+{
+	destroy_first(trees, KVM_MAX_NR_ADDRESS_SPACES);
 }
 
 static int init_tables(struct kvm *kvm)
 {
 	int err = table_arena_init(&kvm->arena, &table_source, PAGE_SHIFT);
-	u32 as_id = 0;
 
 	if (err)
 		return err;
-	while (!err && as_id < KVM_MAX_NR_ADDRESS_SPACES) {
-		err = init_tree(kvm, as_id);
-		as_id += !err;
-	}
-	if (err) {
-		destroy_trees(kvm, as_id);
+	err = kvm_mmu_init_trees(kvm, kvm->pgt);
+	if (err)
 		table_arena_destroy(&kvm->arena);
-	}
 	return err;
 }
 
@@ -180,7 +191,7 @@ void kvm_mmu_uninit_vm(struct kvm *kvm)
 	/* Each table page reached once, each count exact: after all that has happened to them. */
 	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++)
 		kvmu_assert(ept_check(&kvm->pgt[as_id]) == 0);
-	destroy_trees(kvm, KVM_MAX_NR_ADDRESS_SPACES);
+	kvm_mmu_destroy_trees(kvm->pgt);
 	kvm_attributes_destroy(kvm);
 	table_arena_free_list(&kvm->arena, &kvm->retired.first);
 	table_arena_destroy(&kvm->arena);

@@ -60,6 +60,12 @@ void kvm_memslots_destroy(struct kvm *kvm);
  */
 struct kvm_memory_slot **kvm_slot_place(struct kvm *kvm, u32 number);
 
+/* An empty tree for each address space of @kvm, or none.  0, -ENOMEM. */
+int kvm_mmu_init_trees(struct kvm *kvm,
+		       struct kvm_pgtable trees[KVM_MAX_NR_ADDRESS_SPACES]) KVMU_MUST_CHECK;
+/* Nobody walks them any more. */
+void kvm_mmu_destroy_trees(struct kvm_pgtable trees[KVM_MAX_NR_ADDRESS_SPACES]);
+
 /* New slots have been published: wait for guest copies that may have found the old ones. */
 void kvm_guest_copies_wait(struct kvm *kvm);
 
@@ -104,11 +110,16 @@ static inline struct kvm_pgtable *kvm_vcpu_pgt(const struct kvm_vcpu *vcpu)
 	return &vcpu->kvm->pgt[kvm_vcpu_as_id(vcpu)];
 }
 
-/* The slots that it sees; in a read-side section. */
-static inline const struct kvm_memslots *kvm_vcpu_memslots(const struct kvm_vcpu *vcpu)
+/* The slots of an address space, and those that a vCPU sees; in a read-side section. */
+static inline const struct kvm_memslots *kvm_memslots_in(const struct kvm *kvm, u32 as_id)
 {
 	/* Pairs with the publish in publish_set(). */
-	return atomic_observe(&vcpu->kvm->memslots[kvm_vcpu_as_id(vcpu)]);
+	return atomic_observe(&kvm->memslots[as_id]);
+}
+
+static inline const struct kvm_memslots *kvm_vcpu_memslots(const struct kvm_vcpu *vcpu)
+{
+	return kvm_memslots_in(vcpu->kvm, kvm_vcpu_as_id(vcpu));
 }
 
 #endif

@@ -84,32 +84,11 @@ void kvm_mmu_set_smm(struct kvm_vcpu *vcpu, bool smm)
 		kvm_mmu_reload(vcpu);
 }
 
-/* The first @nr of them. */
-static void destroy_others(struct kvm_pgtable *other, u32 nr)
-{
-	while (nr--)
-		ept_destroy(&other[nr]);
-}
-
-/* An empty tree for each address space. */
-static int init_others(const struct kvm *kvm, struct kvm_pgtable *other)
-{
-	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++) {
-		int err = ept_init(&other[as_id], &kvm->pgt[as_id].config);
-
-		if (err) {
-			destroy_others(other, as_id);
-			return err;
-		}
-	}
-	return 0;
-}
-
 int kvm_mmu_zap_all_fast(struct kvm *kvm)
 {
 	struct kvm_pgtable other[KVM_MAX_NR_ADDRESS_SPACES];
 	struct kvm_retired retired;
-	int err = init_others(kvm, other);
+	int err = kvm_mmu_init_trees(kvm, other);
 
 	if (err)
 		return err;
@@ -136,7 +115,7 @@ int kvm_mmu_zap_all_fast(struct kvm *kvm)
 		kvm_mmu_free_retired(kvm, retired);
 	else
 		mmu_host_synchronize_rcu();
-	destroy_others(other, KVM_MAX_NR_ADDRESS_SPACES);
+	kvm_mmu_destroy_trees(other);
 	return 0;
 }
 
@@ -173,7 +152,7 @@ u64 kvm_mmu_table_limit(const struct kvm *kvm)
 		return pages;
 	mmu_host_rcu_read_lock();
 	for (u32 as_id = 0; as_id < KVM_MAX_NR_ADDRESS_SPACES; as_id++)
-		pages += atomic_observe(&kvm->memslots[as_id])->npages;
+		pages += kvm_memslots_in(kvm, as_id)->npages;
 	mmu_host_rcu_read_unlock();
 	return max_u64(pages / 50, KVM_MIN_TABLE_PAGES);
 }
