@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".cache/guest-linux"
-KERNEL_PACKAGE = "linux-image-cloud-amd64"  # depends on the one with the kernel in it
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
 BUSYBOX_PACKAGE = "busybox-static"
 # In the order in which they can be loaded.
 MODULES = ("virtio/virtio_ring", "virtio/virtio", "virtio/virtio_pci_modern_dev",
@@ -88,18 +88,17 @@ def run(*command):
     return done.stdout
 
 
-def package_with_the_kernel():
-    found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", KERNEL_PACKAGE))
-    if not found:
-        raise Failure(f"apt knows no {KERNEL_PACKAGE}: `apt-get update` may be due")
-    return found[1]
+def package_with_the_files(package):
+    """The kernel's package is empty, and depends on the one of today's version."""
+    found = re.search(r"Depends: (linux-image-\S+)", run("apt-cache", "depends", package))
+    return found[1] if found else package
 
 
 def unpack(package, directory, members):
     """Download @package and lay @members of it out in @directory."""
     directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["apt-get", "download", "-q", package], cwd=directory, check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(["apt-get", "download", "-q", package_with_the_files(package)], cwd=directory,
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (archive,) = directory.glob("*.deb")
     files = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], check=True,
                            capture_output=True).stdout
@@ -139,15 +138,24 @@ def user_space(busybox, modules):
     return archive + entry("TRAILER!!!", 0)
 
 
+def put_in_place(path, data):
+    """All at once, and only if it is another: a guest may be reading it."""
+    if path.exists() and path.read_bytes() == data:
+        return
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_bytes(data)
+    new.rename(path)
+
+
 def ready():
     """Paths of the kernel and of its user space."""
-    kernel = fetch(package_with_the_kernel(), PLACE / "kernel", "boot/vmlinuz-*",
+    kernel = fetch(KERNEL_PACKAGE, PLACE / "kernel", "boot/vmlinuz-*",
                    "./lib/modules/*/kernel/drivers/virtio")
     busybox = fetch(BUSYBOX_PACKAGE, PLACE / "busybox", "bin/busybox")
     modules = [next(PLACE.glob(f"kernel/lib/modules/*/kernel/drivers/{name}.ko"))
                for name in MODULES]
     archive = PLACE / "user-space.cpio"
-    archive.write_bytes(user_space(busybox, modules))
+    put_in_place(archive, user_space(busybox, modules))
     return kernel, archive
 
 
@@ -160,8 +168,8 @@ def shell(kvmu):
     if not kvmu.exists():
         raise Failure(f"{kvmu} is not there: `make` builds it")
     kernel, archive = ready()
-    qemu = ["qemu-system-x86_64", "-machine", "q35,accel=kvm", "-cpu", "host", "-smp", "2", "-m", "512",
-            "-nographic", "-nodefaults", "-serial", "mon:stdio",
+    qemu = ["qemu-system-x86_64", "-machine", "q35,accel=kvm", "-cpu", "host", "-smp", "2",
+            "-m", "512", "-nographic", "-nodefaults", "-serial", "mon:stdio",
             *command_line(kernel, archive, "shell")]
     os.execvp(kvmu, [str(kvmu), "run", "--", *qemu])
 

@@ -57,13 +57,18 @@ class Guest:
     def story(self):
         return f"{self.log.read_text()}\n{self.text()[-4000:]}"
 
-    def wait_for(self, words):
+    def wait_until(self, what, done):
+        """The guest lives, and all is well, until @done."""
         deadline = time.monotonic() + PATIENCE_S
-        while words not in self.text():
-            assert "GUEST BAD" not in self.text() and "Kernel panic" not in self.text(), self.story()
+        while not done():
+            assert "GUEST BAD" not in self.text(), self.story()
+            assert "Kernel panic" not in self.text(), self.story()
             assert self.process.poll() is None, f"QEMU ended: {self.story()}"
-            assert time.monotonic() < deadline, f"no {words!r}: {self.story()}"
+            assert time.monotonic() < deadline, f"no {what}: {self.story()}"
             time.sleep(0.05)
+
+    def wait_for(self, words):
+        self.wait_until(repr(words), lambda: words in self.text())
 
     def wait_for_end(self):
         assert self.process.wait(timeout=PATIENCE_S) == 0, self.story()
@@ -74,11 +79,7 @@ class Guest:
 
     def wait_for_rounds(self, more):
         goal = self.rounds() + more
-        deadline = time.monotonic() + PATIENCE_S
-        while self.rounds() < goal:
-            assert "GUEST BAD" not in self.text(), self.story()
-            assert self.process.poll() is None and time.monotonic() < deadline, self.story()
-            time.sleep(0.05)
+        self.wait_until(f"round {goal}", lambda: self.rounds() >= goal)
 
     def order(self, words):
         with socket.socket(socket.AF_UNIX) as line:
@@ -108,12 +109,6 @@ class Guest:
         json.loads(self.monitor.readline())  # its greeting
         self.ask("qmp_capabilities")
 
-    def wait_until(self, what, question, answered):
-        deadline = time.monotonic() + PATIENCE_S
-        while not answered(answer := self.ask(question)):
-            assert time.monotonic() < deadline, f"{what}: {answer}"
-            time.sleep(0.05)
-
 
 def boot(kvmu, place, chip):
     """One CPU without any interrupt controller of ours, else two."""
@@ -132,12 +127,12 @@ def boot(kvmu, place, chip):
 def breathe(guest):
     """Pages go to the host and come back, empty."""
     guest.ask("balloon", value=BALLOON_MIB << 20)
-    guest.wait_until("the balloon does not grow", "query-balloon",
-                     lambda balloon: balloon["actual"] <= (BALLOON_MIB + 8) << 20)
+    guest.wait_until("smaller guest",
+                     lambda: guest.ask("query-balloon")["actual"] <= (BALLOON_MIB + 8) << 20)
     guest.wait_for_rounds(1)
     guest.ask("balloon", value=MEMORY_MIB << 20)
-    guest.wait_until("the balloon does not shrink", "query-balloon",
-                     lambda balloon: balloon["actual"] >= (MEMORY_MIB - 8) << 20)
+    guest.wait_until("guest of full size",
+                     lambda: guest.ask("query-balloon")["actual"] >= (MEMORY_MIB - 8) << 20)
     guest.wait_for_rounds(1)
 
 
@@ -145,8 +140,8 @@ def move(guest, to):
     """@guest runs on while most of it is sent; says how often pages were sent."""
     guest.ask("migrate-set-parameters", **{"max-bandwidth": 64 << 20})
     guest.ask("migrate", uri=f"unix:{to}")
-    guest.wait_until("the migration does not end", "query-migrate",
-                     lambda migration: migration["status"] == "completed")
+    guest.wait_until("end of the migration",
+                     lambda: guest.ask("query-migrate")["status"] == "completed")
     return guest.ask("query-migrate")["ram"]
 
 
