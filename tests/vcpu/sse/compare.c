@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* See compare.h. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tests/vcpu/sse/compare.h"
 
@@ -157,12 +155,5 @@ void compare_form(const struct insn *insn, const struct x86_op *op)
 
 void compare_init(void)
 {
-	const char *given = getenv("KVMU_TEST_SEED"), *count = getenv("KVMU_TEST_ROUNDS");
-
-	seed = given ? strtoull(given, NULL, 0) : (u64)time(NULL);
-	if (count)
-		rounds = (unsigned int)strtoul(count, NULL, 0);
-	printf("seed %llu\n", (unsigned long long)seed);
-	random_seed(seed);
-	harness_init();
+	seed = harness_start(&rounds);
 }

@@ -21,7 +21,7 @@ extern unsigned int rounds; /* states for each form */
 extern unsigned int nr_forms, nr_wrong;
 extern bool unmasked_run; /* with exceptions that MXCSR does not mask */
 
-/* Seed and rounds from the environment (KVMU_TEST_SEED, KVMU_TEST_ROUNDS), then the harness. */
+/* harness_start(), with the above. */
 void compare_init(void);
 /* Does it name a general register that the harness does not carry? */
 bool outside_harness(const struct insn *insn);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "tests/vcpu/sse/harness.h"
@@ -545,6 +546,19 @@ static u64 rng;
 void random_seed(u64 seed)
 {
 	rng = seed * 0x9e3779b97f4a7c15ull + 1;
+}
+
+u64 harness_start(unsigned int *rounds)
+{
+	const char *given = getenv("KVMU_TEST_SEED"), *count = getenv("KVMU_TEST_ROUNDS");
+	u64 seed = given ? strtoull(given, NULL, 0) : (u64)time(NULL);
+
+	if (count)
+		*rounds = (unsigned int)strtoul(count, NULL, 0);
+	printf("seed %llu\n", (unsigned long long)seed);
+	random_seed(seed);
+	harness_init();
+	return seed;
 }
 
 u64 random64(void)

@@ -33,6 +33,11 @@ struct state {
 	union vec high[16]; /* of the YMM registers; unused where the host has none */
 };
 
+/*
+ * Seed and rounds from the environment (KVMU_TEST_SEED, KVMU_TEST_ROUNDS; else
+ * the time, and *@rounds as it is), then the harness.  Prints and returns the seed.
+ */
+u64 harness_start(unsigned int *rounds);
 void harness_init(void);
 bool host_has_avx(void);
 /* In each test: the test framework puts its own handlers in place before. */

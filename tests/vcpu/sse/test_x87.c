@@ -7,9 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -109,16 +107,10 @@ static void test_like_host(void **unused)
 
 int main(void)
 {
-	const char *given = getenv("KVMU_TEST_SEED"), *count = getenv("KVMU_TEST_ROUNDS");
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_like_host),
 	};
 
-	seed = given ? strtoull(given, NULL, 0) : (u64)time(NULL);
-	if (count)
-		rounds = (unsigned int)strtoul(count, NULL, 0);
-	printf("seed %llu\n", (unsigned long long)seed);
-	random_seed(seed);
-	harness_init();
+	seed = harness_start(&rounds);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
